@@ -1,0 +1,1 @@
+//! A seeded virtual world that asserts the invariants.

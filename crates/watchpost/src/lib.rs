@@ -1,0 +1,1 @@
+//! Watches services, tells the right people, and posts the truth.

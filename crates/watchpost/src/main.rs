@@ -1,0 +1,2 @@
+//! The `watchpost` binary.
+fn main() {}
