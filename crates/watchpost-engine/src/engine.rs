@@ -1,0 +1,154 @@
+//! The engine as the rest of the process sees it: start, apply definitions, check now, health, stop.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use watchpost_checks::Check;
+use watchpost_core::MonitorKey;
+use watchpost_core::plan::{Plan, Wanted};
+use watchpost_core::ports::{BoxFuture, CheckNow, CheckNowError, CheckedNow, Clock, EngineHealth, Health, Publish};
+use watchpost_store::{Store, StoreError};
+
+use crate::drive::{Drive, Input, Work};
+use crate::recorder::Recorder;
+use crate::retain;
+use crate::run::Runner;
+use crate::supervise::Supervisor;
+use crate::timetable::Timetable;
+use crate::wakes::Wakes;
+
+/// Inputs besides the checks' ends that may wait: requests to check now, and edits.
+const REQUESTS_MAX: usize = 256;
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Where results go.
+    pub store: Arc<dyn Store>,
+    /// Runs checks.
+    pub check: Arc<dyn Check>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Is told what became durable.
+    pub publish: Arc<dyn Publish>,
+}
+
+/// How an engine behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Checks in flight at most; further ones wait. Each may hold a few file handles.
+    pub in_flight_max: usize,
+    /// How long single results are kept.
+    pub keep_results: Duration,
+    /// How long counts, intervals and incidents are kept.
+    pub keep_history: Duration,
+    /// Bytes the store may take.
+    pub size_max: Option<u64>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> EngineOptions {
+        EngineOptions {
+            in_flight_max: 2_048,
+            keep_results: Duration::from_hours(35 * 24),
+            keep_history: Duration::from_hours(5 * 365 * 24),
+            size_max: Some(2 << 30),
+        }
+    }
+}
+
+/// A running engine.
+pub struct Engine {
+    inputs: mpsc::Sender<Input>,
+    store: Arc<dyn Store>,
+    health: Arc<Mutex<EngineHealth>>,
+    supervisor: Supervisor,
+    /// One edit at a time: each is compared with what the one before made.
+    applying: AsyncMutex<()>,
+}
+
+/// Why definitions were not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// What is there could not be read.
+    #[error("cannot read the catalogue")]
+    Store(#[from] StoreError),
+    /// The engine is shutting down.
+    #[error("shutting down")]
+    Stopping,
+}
+
+impl Engine {
+    /// Loads the states and starts the stations. Nothing is checked before the first [`Engine::apply`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(parts: Parts, options: EngineOptions) -> Result<Engine, StoreError> {
+        let states = parts.store.load().await?;
+        let (inputs, inbox) = mpsc::channel(options.in_flight_max + REQUESTS_MAX);
+        let supervisor = Supervisor::default();
+        let health = Arc::new(Mutex::new(EngineHealth::default()));
+        let runner =
+            Runner { check: parts.check, clock: Arc::clone(&parts.clock), panics: Arc::clone(supervisor.panics()) };
+        let drive = Drive {
+            store: Arc::clone(&parts.store),
+            clock: Arc::clone(&parts.clock),
+            publish: parts.publish,
+            runner,
+            inbox,
+            ended: inputs.clone(),
+            in_flight_max: options.in_flight_max,
+            health: Arc::clone(&health),
+            timetable: Timetable::new(),
+            recorder: Recorder::new(states),
+            wakes: Wakes::default(),
+            work: Work::default(),
+        };
+        supervisor.spawn("drive", |stop| drive.run(stop));
+        let (store, clock) = (Arc::clone(&parts.store), parts.clock);
+        supervisor.spawn("retain", move |stop| retain::run(store, clock, options, stop));
+        Ok(Engine { inputs, store: parts.store, health, supervisor, applying: AsyncMutex::default() })
+    }
+
+    /// Makes these the monitors there are. Resolves once that is durable; what did not change goes on undisturbed.
+    ///
+    /// # Errors
+    /// When the catalogue cannot be read or the engine is shutting down.
+    pub async fn apply(&self, wanted: Vec<Wanted>) -> Result<Plan, ApplyError> {
+        let _one_at_a_time = self.applying.lock().await;
+        let known = self.store.known().await?;
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Redefine { known, wanted, reply };
+        self.inputs.send(input).await.map_err(|_| ApplyError::Stopping)?;
+        answer.await.map_err(|_| ApplyError::Stopping)
+    }
+
+    /// Stops: no new checks, those in flight end, everything is written. Bounded by twice
+    /// [`crate::drive::DRAIN_MAX`].
+    pub async fn stop(&self) {
+        self.supervisor.stop();
+        self.supervisor.stopped().await;
+    }
+
+    /// Resolves with the name of a station that panicked: the process should end then.
+    pub async fn fallen(&self) -> &'static str {
+        self.supervisor.fallen().await
+    }
+}
+
+impl CheckNow for Engine {
+    fn check_now(&self, monitor: MonitorKey) -> BoxFuture<'_, Result<CheckedNow, CheckNowError>> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let sent = self.inputs.try_send(Input::CheckNow { monitor, reply });
+            sent.map_err(|_| CheckNowError::Busy)?;
+            answer.await.map_err(|_| CheckNowError::Busy)?
+        })
+    }
+}
+
+impl Health for Engine {
+    fn health(&self) -> EngineHealth {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
