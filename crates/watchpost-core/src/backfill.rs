@@ -1,12 +1,14 @@
 //! Late results: ticks older than the last applied. They fill what was unknown; they never alert.
 //!
 //! The late ticks run through the same state machine, from "nothing known", within each unknown stretch. What comes out
-//! replaces that stretch's interval; incidents that come out of it are closed already.
+//! replaces that stretch's interval; incidents that come out of it are closed already. A late result speaks for its own
+//! tick only, so results that come one by one fill as much as those that come together.
 
 use crate::evaluate::{Change, Event, evaluate};
 use crate::incident::{ClosedWhy, Incident};
 use crate::monitor::Monitor;
-use crate::reason::Verdict;
+use crate::reason::{Fault, FaultCode, Verdict};
+use crate::schedule::{Missed, next_due};
 use crate::state::{Shown, State};
 use crate::time::Timestamp;
 use crate::uptime::Interval;
@@ -46,32 +48,59 @@ pub fn backfill(monitor: &Monitor, intervals: &[Interval], late: &[Late]) -> Bac
 }
 
 fn fill(monitor: &Monitor, gap: Interval, end: Timestamp, late: &[Late], out: &mut Backfilled) {
+    // An outage that had begun before goes on through the gap: it has its incident already.
+    let in_outage = out.intervals.last().is_some_and(|last| last.shown == Shown::Down);
     push(&mut out.intervals, gap);
-    let mut state = State::fresh(true, gap.from);
-    let mut open: Option<Incident> = None;
-    for tick in late.iter().filter(|l| (gap.from..end).contains(&l.scheduled_at)) {
-        let event = Event::Checked { scheduled_at: tick.scheduled_at, verdict: tick.verdict.clone() };
-        let step = evaluate(monitor, state, &event, tick.scheduled_at);
+    let mut filling = Filling { monitor, out, state: State::fresh(true, gap.from), open: None };
+    let ticks: Vec<&Late> = late.iter().filter(|l| (gap.from..end).contains(&l.scheduled_at)).collect();
+    for (i, tick) in ticks.iter().enumerate() {
+        let at = tick.scheduled_at;
+        filling.apply(&Event::Checked { scheduled_at: at, verdict: tick.verdict.clone() }, at);
+        // A result speaks for its tick only: where the next one has not come, it is unknown again.
+        let until = ticks.get(i + 1).map_or(end, |next| next.scheduled_at);
+        if let Some(due) = next_due(monitor, &filling.state.phase, at, at).filter(|due| *due < until) {
+            let fault = Fault::new(FaultCode::MissedTick, "no result came for this tick");
+            filling.apply(&Event::Missed { missed: Missed { first: due, last: due, count: 1 }, fault }, due);
+        }
+    }
+    // What came after is known already and was judged without this outage: it ends where the stretch ends.
+    filling.end(end, ClosedWhy::Recovered);
+    if in_outage {
+        out.incidents.retain(|incident| incident.since < gap.from);
+    }
+}
+
+/// The state machine at work within one gap.
+struct Filling<'a> {
+    monitor: &'a Monitor,
+    out: &'a mut Backfilled,
+    state: State,
+    open: Option<Incident>,
+}
+
+impl Filling<'_> {
+    fn apply(&mut self, event: &Event, at: Timestamp) {
+        let step = evaluate(self.monitor, self.state.clone(), event, at);
+        self.state = step.state;
         for change in step.changes {
             match change {
-                Change::Shown { to, since, .. } => push(&mut out.intervals, Interval { from: since, shown: to }),
+                Change::Shown { to, since, .. } => {
+                    push(&mut self.out.intervals, Interval { from: since, shown: to });
+                }
                 Change::WentDown { incident: id, since, at, reason } => {
-                    open = Some(Incident { id, monitor: monitor.key, since, opened_at: at, reason, closed: None });
+                    let monitor = self.monitor.key;
+                    self.open = Some(Incident { id, monitor, since, opened_at: at, reason, closed: None });
                 }
-                Change::Recovered { at, .. } => {
-                    out.incidents.extend(close(open.take(), at, ClosedWhy::Recovered));
-                }
+                Change::Recovered { at, .. } => self.end(at, ClosedWhy::Recovered),
                 Change::Closed { .. } | Change::CannotTell { .. } => {}
             }
         }
-        state = step.state;
     }
-    // What came after is known already and was judged without this outage: it ends where the stretch ends.
-    out.incidents.extend(close(open, end, ClosedWhy::Recovered));
-}
 
-fn close(incident: Option<Incident>, at: Timestamp, why: ClosedWhy) -> Option<Incident> {
-    incident.map(|incident| Incident { closed: Some((at, why)), ..incident })
+    fn end(&mut self, at: Timestamp, why: ClosedWhy) {
+        let closed = self.open.take().map(|incident| Incident { closed: Some((at, why)), ..incident });
+        self.out.incidents.extend(closed);
+    }
 }
 
 /// Appends an interval; one that begins where the last one began replaces it, one of the same state is joined to it.

@@ -2,16 +2,25 @@
 //!
 //! Invariants (checked by simulation): a tick not newer than the last applied changes nothing; `WentDown` and
 //! `Recovered` alternate; no `WentDown` without `fail_after` consecutive failing ticks; what we could not tell neither
-//! counts nor resets; time that steps back makes no change of its own and no negative duration.
+//! counts nor resets, and is never shown as down; time that steps back makes no change of its own and no negative
+//! duration.
 
 use std::time::Duration;
 
 use crate::incident::{ClosedWhy, IncidentId};
 use crate::monitor::{Monitor, Thresholds};
 use crate::reason::{Fault, Reason, Verdict};
-use crate::schedule::Missed;
+use crate::schedule::{Missed, next_tick};
 use crate::state::{Blind, Phase, Shown, Standing, State};
 use crate::time::Timestamp;
+
+/// A tick that lies further ahead of now than this belongs to a time that our clock was set back from: it did not
+/// happen. Less is put up with, because ticks out of turn and other machines' clocks run ahead a little.
+pub const TICK_AHEAD_MAX: Duration = Duration::from_secs(10);
+
+/// What is known of a monitor begins anew this long before the edit that says so, so that a tick of that very moment
+/// counts and none before it does.
+const JUST_BEFORE: Duration = Duration::from_millis(1);
 
 /// Everything that can happen to a monitor.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,16 +128,33 @@ pub fn evaluate(monitor: &Monitor, state: State, event: &Event, at: Timestamp) -
     let Turn { mut state, mut changes, when, .. } = turn;
     let shown = state.shown();
     if shown != before {
-        // An outage began with its first failing tick, but never before the interval that it ends.
-        let began = match &state.phase {
-            Phase::Down { since, .. } if shown == Shown::Down => *since,
-            _ => when,
-        };
-        state.shown_since = began.max(state.shown_since);
+        // An outage that is confirmed now began with its first failing tick. One that went on while we could not tell
+        // is shown again from now on only.
+        let confirmed = changes.iter().find_map(|change| match change {
+            Change::WentDown { since, .. } => Some(*since),
+            _ => None,
+        });
+        state.shown_since = confirmed.unwrap_or(when).max(state.shown_since);
         changes.insert(0, Change::Shown { from: before, to: shown, since: state.shown_since });
     }
     let wake = state.wake(monitor.cannot_tell_after);
     Step { state, changes, wake, applied }
+}
+
+/// What follows when a monitor is removed, whose definition may be gone already.
+#[must_use]
+pub fn removed(mut state: State, at: Timestamp) -> Step {
+    let before = state.shown();
+    let when = at.max(state.shown_since);
+    let closed = state.incident().map(|incident| Change::Closed { incident, at: when, why: ClosedWhy::Removed });
+    state.phase = Phase::Unknown;
+    state.blind = None;
+    let mut changes: Vec<Change> = closed.into_iter().collect();
+    if before != Shown::Unknown {
+        state.shown_since = when;
+        changes.insert(0, Change::Shown { from: before, to: Shown::Unknown, since: when });
+    }
+    Step { state, changes, wake: None, applied: true }
 }
 
 /// The working copy of one evaluation.
@@ -143,21 +169,24 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn apply(&mut self, event: &Event, at: Timestamp) -> bool {
         match event {
-            Event::Checked { scheduled_at, verdict } => self.checked(*scheduled_at, verdict),
-            Event::Missed { missed, fault } => self.missed(missed, fault),
+            Event::Checked { scheduled_at, verdict } => self.checked(*scheduled_at, verdict, at),
+            Event::Missed { missed, fault } => self.missed(missed, fault, at),
             Event::Woken => self.woken(at),
             Event::Paused => self.pause(at),
             Event::Resumed => self.resume(at),
-            Event::Rekinded => self.forget(at, ClosedWhy::Changed),
-            Event::Removed => self.forget(at, ClosedWhy::Removed),
+            Event::Rekinded => self.rekind(at),
+            Event::Removed => {
+                self.forget(at, ClosedWhy::Removed);
+                true
+            }
             Event::ClockSetBack { to } => self.set_back(*to),
         }
     }
 
     /// A newer tick than any before is taken as the time of what happens; others are replays or late.
-    fn take_tick(&mut self, tick: Timestamp) -> bool {
+    fn take_tick(&mut self, tick: Timestamp, at: Timestamp) -> bool {
         let newer = self.state.last_tick.is_none_or(|last| last < tick);
-        if newer && self.state.phase != Phase::Paused {
+        if newer && tick <= at + TICK_AHEAD_MAX && self.state.phase != Phase::Paused {
             self.state.last_tick = Some(tick);
             self.when = tick;
             return true;
@@ -165,8 +194,8 @@ impl Turn<'_> {
         false
     }
 
-    fn checked(&mut self, tick: Timestamp, verdict: &Verdict) -> bool {
-        if !self.take_tick(tick) {
+    fn checked(&mut self, tick: Timestamp, verdict: &Verdict, at: Timestamp) -> bool {
+        if !self.take_tick(tick, at) {
             return false;
         }
         match verdict {
@@ -178,12 +207,13 @@ impl Turn<'_> {
         true
     }
 
-    fn missed(&mut self, missed: &Missed, fault: &Fault) -> bool {
+    fn missed(&mut self, missed: &Missed, fault: &Fault, at: Timestamp) -> bool {
+        // What was measured stays measured: of a run that overlaps it, only the rest is unknown.
         let first = match self.state.last_tick {
-            Some(last) => missed.first.max(last),
-            None => missed.first,
+            Some(last) if missed.first <= last => next_tick(self.monitor, last).unwrap_or(missed.last).min(missed.last),
+            Some(_) | None => missed.first,
         };
-        if !self.take_tick(missed.last) {
+        if !self.take_tick(missed.last, at) {
             return false;
         }
         self.when = first;
@@ -220,16 +250,18 @@ impl Turn<'_> {
     }
 
     fn failed(&mut self, tick: Timestamp, reason: &Reason) {
-        self.state.blind = None;
+        let saw_all = self.state.blind.take().is_none();
         let phase = std::mem::replace(&mut self.state.phase, Phase::Unknown);
         self.state.phase = match phase {
             Phase::Unknown => self.failing(tick, 1, reason, Standing::Unknown),
             Phase::Up => self.failing(tick, 1, reason, Standing::Up),
             Phase::Degraded { reason: was } => self.failing(tick, 1, reason, Standing::Degraded { reason: was }),
-            Phase::Failing { since, failures, before, .. } => self.failing(since, failures + 1, reason, before),
-            Phase::Down { since, incident, .. } => {
-                Phase::Down { since, passes: 0, reason: reason.clone(), incident }
+            Phase::Failing { since, failures, before, .. } => {
+                // Downtime counts from the first failing tick after which we saw every one.
+                let since = if saw_all { since } else { tick };
+                self.failing(since, failures.saturating_add(1), reason, before)
             }
+            Phase::Down { since, incident, .. } => Phase::Down { since, passes: 0, reason: reason.clone(), incident },
             Phase::Paused => Phase::Paused,
         };
     }
@@ -245,9 +277,9 @@ impl Turn<'_> {
     }
 
     fn woken(&mut self, at: Timestamp) -> bool {
-        let patience = self.monitor.cannot_tell_after;
+        let due = self.state.wake(self.monitor.cannot_tell_after).is_some_and(|wake| wake <= at);
         match &mut self.state.blind {
-            Some(blind) if !blind.told && blind.since + patience <= at => {
+            Some(blind) if due => {
                 blind.told = true;
                 self.changes.push(Change::CannotTell { since: blind.since, fault: blind.fault.clone() });
                 true
@@ -257,27 +289,40 @@ impl Turn<'_> {
     }
 
     fn pause(&mut self, at: Timestamp) -> bool {
-        let done = self.forget(at, ClosedWhy::Paused);
+        if self.state.phase == Phase::Paused {
+            return false;
+        }
+        self.forget(at, ClosedWhy::Paused);
         self.state.phase = Phase::Paused;
-        done
+        true
     }
 
     fn resume(&mut self, at: Timestamp) -> bool {
         if self.state.phase != Phase::Paused {
             return false;
         }
-        self.forget(at, ClosedWhy::Changed)
+        self.forget(at, ClosedWhy::Changed);
+        true
     }
 
-    /// What was known no longer counts: an open incident is closed, and the next result is a first one.
-    fn forget(&mut self, at: Timestamp, why: ClosedWhy) -> bool {
+    fn rekind(&mut self, at: Timestamp) -> bool {
+        let paused = self.state.phase == Phase::Paused;
+        if !paused {
+            self.forget(at, ClosedWhy::Changed);
+        }
+        !paused
+    }
+
+    /// What was known no longer counts: an open incident is closed, ticks from before are late, and the next result is
+    /// a first one.
+    fn forget(&mut self, at: Timestamp, why: ClosedWhy) {
         self.when = at.max(self.state.shown_since);
         if let Some(incident) = self.state.incident() {
             self.changes.push(Change::Closed { incident, at: self.when, why });
         }
         self.state.phase = Phase::Unknown;
         self.state.blind = None;
-        true
+        self.state.last_tick = self.state.last_tick.max(Some(at - JUST_BEFORE));
     }
 
     /// Times after `to` did not happen: later ticks count again, and no span of ours begins in the future.

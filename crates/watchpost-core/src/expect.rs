@@ -299,3 +299,49 @@ pub struct DnsExpect {
     /// Nothing but [`DnsExpect::answers`] is answered.
     pub exact: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_sets_are_codes_ranges_and_hundreds() {
+        let set = StatusSet::parse("200, 301-308 ,4xx,5XX").unwrap();
+        let codes = [200, 201, 300, 301, 308, 309, 400, 499, 500, 599];
+        let inside: Vec<u16> = codes.into_iter().filter(|code| set.contains(*code)).collect();
+        assert_eq!(inside, [200, 301, 308, 400, 499, 500, 599]);
+        assert_eq!(set.to_string(), "200,301-308,400-499,500-599");
+        assert_eq!(StatusSet::parse(&set.to_string()), Ok(set), "what is printed can be read");
+        assert_eq!(StatusSet::default().to_string(), "200-399");
+    }
+
+    #[test]
+    fn what_is_no_status_set_is_named() {
+        for bad in ["", "200,", "99", "600", "6xx", "xx", "300-200", "2x", "ok", "200-", "-200", "2xx-3xx", "200 300"] {
+            let error = StatusSet::parse(bad).unwrap_err();
+            assert!(bad.split(',').any(|part| error == NotAStatusSet(part.trim().to_owned())), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_pattern_is_refused_or_takes_linear_time() {
+        assert!(Pattern::parse("(a").is_err());
+        assert!(Pattern::parse(r"\w{1000}{1000}").is_err(), "too large when compiled");
+        assert!(!Pattern::parse("(a+)+$").unwrap().matches(&("a".repeat(50_000) + "b")));
+    }
+
+    #[test]
+    fn a_json_path_gives_the_first_value() {
+        let json = serde_json::json!({ "a": [ { "n": 1 }, { "n": 2 } ] });
+        assert_eq!(JsonPath::parse("$.a[*].n").unwrap().first(&json), Some(&serde_json::json!(1)));
+        assert_eq!(JsonPath::parse("$.b").unwrap().first(&json), None);
+        assert!(JsonPath::parse("a.b").is_err());
+    }
+
+    #[test]
+    fn the_body_is_kept_only_when_something_is_expected_of_it() {
+        assert!(!Expect::default().needs_body());
+        let body = TextExpect { lacks: vec!["error".to_owned()], ..TextExpect::default() };
+        assert!(Expect { body, ..Expect::default() }.needs_body());
+    }
+}

@@ -12,12 +12,8 @@ impl IncidentId {
     /// The id of the incident that the tick `opened_at` opened. At most 53 bits, so that JavaScript can hold it.
     #[must_use]
     pub fn derive(monitor: MonitorKey, opened_at: Timestamp) -> IncidentId {
-        // splitmix64: a bijective finaliser, so equal inputs and only they (before the cut) collide.
-        let seed = (u64::from(monitor.0) << 44) ^ u64::from_ne_bytes(opened_at.as_millis().to_ne_bytes());
-        let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        IncidentId((z ^ (z >> 31)) & ((1 << 53) - 1))
+        let at = u64::from_ne_bytes(opened_at.as_millis().to_ne_bytes());
+        IncidentId(mix(mix(u64::from(monitor.0)) ^ at) & ((1 << 53) - 1))
     }
 
     /// From its number, as stored or written in a path.
@@ -31,6 +27,14 @@ impl IncidentId {
     pub const fn number(self) -> u64 {
         self.0
     }
+}
+
+/// The finaliser of splitmix64: bijective, and every bit of the input moves half of the output's.
+const fn mix(input: u64) -> u64 {
+    let mut z = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// One incident as it is stored and shown.

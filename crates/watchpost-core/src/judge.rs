@@ -7,14 +7,15 @@ use crate::monitor::Definition;
 use crate::observe::{
     CertificateProblem, DnsSeen, Echo, End, Failure, FailureKind, HttpSeen, Observation, PingSeen, TlsSeen, UdpSeen,
 };
-use crate::reason::{Reason, ReasonCode, Stage, Verdict};
+use crate::reason::{Fault, FaultCode, Reason, ReasonCode, Stage, Verdict};
 use crate::spec::{DnsSpec, HttpSpec, Spec, TcpSpec, VerifyTls};
 use crate::time::{Timestamp, words};
 
 /// Characters of a foreign text that are quoted in a reason.
 const QUOTE_MAX: usize = 80;
 
-/// Judges what was seen by what is expected. A failure wins over a complaint; the first of each is told.
+/// Judges what was seen by what is expected: the answer, the certificate, the time. A failure wins over a complaint;
+/// the first of each is told.
 #[must_use]
 pub fn judge(definition: &Definition, seen: &Observation) -> Verdict {
     match &seen.end {
@@ -22,20 +23,35 @@ pub fn judge(definition: &Definition, seen: &Observation) -> Verdict {
         End::Failed(failure) => return Verdict::Fail(failure_reason(failure, seen)),
         End::Complete => {}
     }
-    let answer = match &definition.spec {
-        Spec::Http(spec) => judge_http(definition, spec, seen),
-        Spec::Tcp(spec) => judge_tcp(spec, seen),
-        Spec::Tls(_) | Spec::Udp(_) | Spec::Icmp(_) | Spec::Dns(_) => None,
+    let findings = [
+        judge_answer(definition, seen),
+        seen.tls.as_ref().and_then(|tls| judge_certificate(definition, tls, seen.started_at)),
+        judge_latency(definition, seen),
+    ];
+    let mut complaint = None;
+    for finding in findings.into_iter().flatten() {
+        match finding {
+            Verdict::Fail(_) | Verdict::Inconclusive(_) => return finding,
+            Verdict::Degraded(_) | Verdict::Pass => complaint = complaint.or(Some(finding)),
+        }
+    }
+    complaint.unwrap_or(Verdict::Pass)
+}
+
+/// What the protocol's own answer says. A check that completed without it has a defect: we cannot tell.
+fn judge_answer(definition: &Definition, seen: &Observation) -> Option<Verdict> {
+    let defect = || {
+        let text = format!("the {} check ended without an answer to judge", definition.kind());
+        Some(Verdict::Inconclusive(Fault::new(FaultCode::Internal, text)))
     };
-    let answer = answer
-        .or_else(|| seen.dns.as_ref().and_then(|dns| judge_dns(definition, dns)))
-        .or_else(|| seen.udp.as_ref().and_then(judge_udp))
-        .or_else(|| seen.ping.as_ref().and_then(|ping| judge_ping(definition, ping)));
-    answer
-        .or_else(|| judge_latency(definition, seen).filter(|v| matches!(v, Verdict::Fail(_))))
-        .or_else(|| seen.tls.as_ref().and_then(|tls| judge_certificate(definition, tls, seen.started_at)))
-        .or_else(|| judge_latency(definition, seen))
-        .unwrap_or(Verdict::Pass)
+    match &definition.spec {
+        Spec::Http(spec) => seen.http.as_ref().map_or_else(defect, |http| judge_http(definition, spec, http)),
+        Spec::Tcp(spec) => judge_tcp(spec, seen),
+        Spec::Tls(_) => seen.tls.as_ref().map_or_else(defect, |_| None),
+        Spec::Udp(_) => seen.udp.as_ref().map_or_else(defect, judge_udp),
+        Spec::Icmp(_) => seen.ping.as_ref().map_or_else(defect, |ping| judge_ping(definition, ping)),
+        Spec::Dns(spec) => seen.dns.as_ref().map_or_else(defect, |dns| judge_dns(definition, spec, dns)),
+    }
 }
 
 fn fail(code: ReasonCode, stage: impl Into<Option<Stage>>, text: String) -> Option<Verdict> {
@@ -48,9 +64,7 @@ fn failure_reason(failure: &Failure, seen: &Observation) -> Reason {
         FailureKind::Timeout(after) => {
             (ReasonCode::Timeout, format!("{} timed out after {}", stage_words(failure.stage), words(*after)))
         }
-        FailureKind::Reset => {
-            (ReasonCode::Reset, format!("connection reset during {}", stage_words(failure.stage)))
-        }
+        FailureKind::Reset => (ReasonCode::Reset, format!("connection reset during {}", stage_words(failure.stage))),
         FailureKind::Closed => {
             (ReasonCode::Closed, format!("connection closed early during {}", stage_words(failure.stage)))
         }
@@ -68,10 +82,9 @@ fn failure_reason(failure: &Failure, seen: &Observation) -> Reason {
             (ReasonCode::RedirectInvalid, format!("redirect to something that cannot be requested: {}", quote(to)))
         }
         FailureKind::Protocol(what) => (ReasonCode::Protocol, format!("protocol error: {}", quote(what))),
-        FailureKind::Denied(address) => (
-            ReasonCode::AddressDenied,
-            format!("{address} is a private address, and network.private_targets is deny"),
-        ),
+        FailureKind::Denied(address) => {
+            (ReasonCode::AddressDenied, format!("{address} is a private address, and network.private_targets is deny"))
+        }
         FailureKind::Silent => (ReasonCode::NoResponse, at_address("no response", seen)),
     };
     Reason::new(code, failure.stage, text)
@@ -101,9 +114,7 @@ fn certificate_reason(problem: CertificateProblem, tls: Option<&TlsSeen>) -> (Re
     let issuer = tls.map(|t| format!(" ({})", quote(&t.issuer))).unwrap_or_default();
     match problem {
         CertificateProblem::Expired => (ReasonCode::TlsExpired, format!("certificate expired{until}")),
-        CertificateProblem::NotYetValid => {
-            (ReasonCode::TlsNotYetValid, format!("certificate is not valid{from}"))
-        }
+        CertificateProblem::NotYetValid => (ReasonCode::TlsNotYetValid, format!("certificate is not valid{from}")),
         CertificateProblem::UnknownIssuer => {
             (ReasonCode::TlsUnknownIssuer, format!("certificate issuer is not trusted{issuer}"))
         }
@@ -127,8 +138,7 @@ fn quote(text: &str) -> String {
     }
 }
 
-fn judge_http(definition: &Definition, spec: &HttpSpec, seen: &Observation) -> Option<Verdict> {
-    let http = seen.http.as_ref()?;
+fn judge_http(definition: &Definition, spec: &HttpSpec, http: &HttpSeen) -> Option<Verdict> {
     let expect = &definition.expect;
     if !expect.status.contains(http.status) {
         let text = format!("status {} instead of {}", http.status, expect.status);
@@ -254,7 +264,7 @@ fn judge_tcp(spec: &TcpSpec, seen: &Observation) -> Option<Verdict> {
     fail(ReasonCode::Body, Stage::Transfer, format!("expected \"{}\", got {got}", quote(expected)))
 }
 
-fn judge_dns(definition: &Definition, dns: &DnsSeen) -> Option<Verdict> {
+fn judge_dns(definition: &Definition, spec: &DnsSpec, dns: &DnsSeen) -> Option<Verdict> {
     let expect = &definition.expect.dns;
     let wanted = expect.rcode.as_deref().unwrap_or("NOERROR");
     if dns.rcode != wanted {
@@ -264,12 +274,8 @@ fn judge_dns(definition: &Definition, dns: &DnsSeen) -> Option<Verdict> {
         };
         return fail(code, Stage::Ttfb, format!("the server answered {} instead of {wanted}", quote(&dns.rcode)));
     }
-    let name = match &definition.spec {
-        Spec::Dns(DnsSpec { record, .. }) => record.as_str(),
-        _ => "matching",
-    };
     if expect.rcode.is_none() && expect.answers.is_empty() && dns.answers.is_empty() {
-        return fail(ReasonCode::DnsNotFound, Stage::Ttfb, format!("the name has no {name} record"));
+        return fail(ReasonCode::DnsNotFound, Stage::Ttfb, format!("the name has no {} record", spec.record.as_str()));
     }
     let seen: Vec<String> = dns.answers.iter().map(|a| normal_record(a)).collect();
     let wanted: Vec<String> = expect.answers.iter().map(|a| normal_record(a)).collect();

@@ -33,6 +33,9 @@ pub mod uptime;
 
 pub mod ports;
 
+#[cfg(test)]
+mod fixture;
+
 pub use evaluate::{Change, Event, Step, evaluate};
 pub use expect::Expect;
 pub use incident::{ClosedWhy, Incident, IncidentId};

@@ -105,14 +105,21 @@ pub fn plan(known: Vec<Known>, wanted: Vec<Wanted>) -> Plan {
             None => unmatched.push(wanted),
         }
     }
-    let by_target = match_by(&mut plan, &mut left, unmatched, Mark {
-        of_known: |k| (k.kind.clone(), k.target.clone()),
-        of_wanted: |d| (d.kind().to_string(), d.spec.target()),
-    });
-    let by_name = match_by(&mut plan, &mut left, by_target, Mark {
-        of_known: |k| (k.kind.clone(), k.name.clone()),
-        of_wanted: |d| (d.kind().to_string(), d.name.clone()),
-    });
+    let by_target = match_by(
+        &mut plan,
+        &mut left,
+        unmatched,
+        &Mark {
+            of_known: |k| (k.kind.clone(), k.target.clone()),
+            of_wanted: |d| (d.kind().to_string(), d.spec.target()),
+        },
+    );
+    let by_name = match_by(
+        &mut plan,
+        &mut left,
+        by_target,
+        &Mark { of_known: |k| (k.kind.clone(), k.name.clone()), of_wanted: |d| (d.kind().to_string(), d.name.clone()) },
+    );
     plan.added = by_name;
     plan.removed = left.into_values().collect();
     plan
@@ -150,7 +157,7 @@ fn match_by(
     plan: &mut Plan,
     left: &mut BTreeMap<MonitorId, Known>,
     unmatched: Vec<Wanted>,
-    mark: Mark,
+    mark: &Mark,
 ) -> Vec<Wanted> {
     let mut have: BTreeMap<(String, String), Vec<MonitorId>> = BTreeMap::new();
     for known in left.values() {

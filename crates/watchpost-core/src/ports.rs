@@ -11,6 +11,7 @@ use crate::observe::Observation;
 use crate::result::CheckResult;
 use crate::state::State;
 use crate::time::Timestamp;
+use crate::uptime::Counts;
 
 /// A boxed future, for traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -97,6 +98,8 @@ pub struct EngineHealth {
     pub results_queued: usize,
     /// Checks ended since the start.
     pub checks_total: u64,
+    /// Results since the start, by verdict.
+    pub results: Counts,
     /// Ticks recorded as missed or overloaded since the start.
     pub ticks_missed_total: u64,
     /// Results that could not be kept since the start, because the store was away too long.

@@ -215,3 +215,43 @@ impl fmt::Display for Stage {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use expect_test::expect;
+
+    use super::*;
+
+    /// Scripts match on these words: more may come, none may go or change.
+    #[test]
+    fn the_words_of_the_contract_stay() {
+        let reasons: Vec<&str> = ReasonCode::ALL.iter().map(|code| code.as_str()).collect();
+        let faults: Vec<&str> = FaultCode::ALL.iter().map(|code| code.as_str()).collect();
+        let stages: Vec<&str> = Stage::ALL.iter().map(|stage| stage.as_str()).collect();
+        expect![[r#"
+            refused timeout reset closed unreachable dns_not_found dns_failure dns_answer tls_expired tls_expiring tls_not_yet_valid tls_unknown_issuer tls_wrong_host tls_handshake status redirect_loop redirect_invalid body header json latency too_large protocol address_denied no_response loss stale job_error job_format heartbeat_missed heartbeat_failed not_refreshed
+            no_permission out_of_files own_uplink missed_tick overloaded internal
+            dns connect tls ttfb transfer
+        "#]]
+        .assert_eq(&format!("{}\n{}\n{}\n", reasons.join(" "), faults.join(" "), stages.join(" ")));
+    }
+
+    #[test]
+    fn words_are_unique_and_read_back() {
+        for code in ReasonCode::ALL {
+            assert_eq!(ReasonCode::from_word(code.as_str()), Some(*code));
+        }
+        for code in FaultCode::ALL {
+            assert_eq!(FaultCode::from_word(code.as_str()), Some(*code));
+        }
+        for stage in Stage::ALL {
+            assert_eq!(Stage::from_word(stage.as_str()), Some(stage));
+        }
+        let all: BTreeSet<&str> =
+            ReasonCode::ALL.iter().map(|c| c.as_str()).chain(FaultCode::ALL.iter().map(|c| c.as_str())).collect();
+        assert_eq!(all.len(), ReasonCode::ALL.len() + FaultCode::ALL.len(), "a reason is never taken for a fault");
+        assert_eq!(ReasonCode::from_word("Refused"), None);
+    }
+}

@@ -135,9 +135,7 @@ impl CheckResult {
         match &self.verdict {
             Verdict::Inconclusive(fault) => match fault.code {
                 FaultCode::MissedTick | FaultCode::Overloaded => true,
-                FaultCode::NoPermission | FaultCode::OutOfFiles | FaultCode::OwnUplink | FaultCode::Internal => {
-                    false
-                }
+                FaultCode::NoPermission | FaultCode::OutOfFiles | FaultCode::OwnUplink | FaultCode::Internal => false,
             },
             Verdict::Pass | Verdict::Degraded(_) | Verdict::Fail(_) => false,
         }

@@ -13,6 +13,9 @@ use crate::time::{Timestamp, millis};
 /// Ticks of a cron schedule that are counted one by one for a stretch we missed; beyond it the count is a lower bound.
 const MISSED_CRON_MAX: u32 = 10_000;
 
+/// Between two ticks of a monitor: times are kept in milliseconds.
+const TICK_GAP_MIN: Duration = Duration::from_millis(1);
+
 /// When a monitor is due.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
@@ -27,7 +30,7 @@ pub enum Schedule {
 pub struct Cron {
     expression: String,
     timezone: String,
-    cron: croner::Cron,
+    cron: Box<croner::Cron>,
     zone: jiff::tz::TimeZone,
 }
 
@@ -53,9 +56,9 @@ impl Cron {
     pub fn parse(expression: &str, timezone: &str) -> Result<Cron, NotASchedule> {
         let cron: croner::Cron =
             expression.parse().map_err(|e| NotASchedule::Cron(expression.to_owned(), format!("{e}")))?;
-        let zone =
-            jiff::tz::TimeZone::get(timezone).map_err(|_| NotASchedule::Zone(timezone.to_owned()))?;
-        let cron = Cron { expression: expression.to_owned(), timezone: timezone.to_owned(), cron, zone };
+        let zone = jiff::tz::TimeZone::get(timezone).map_err(|_| NotASchedule::Zone(timezone.to_owned()))?;
+        let cron =
+            Cron { expression: expression.to_owned(), timezone: timezone.to_owned(), cron: Box::new(cron), zone };
         // Any year will do to find out whether it ever comes due.
         match cron.next_after(Timestamp::from_secs(1_700_000_000)) {
             Some(_) => Ok(cron),
@@ -81,6 +84,16 @@ impl Cron {
         let from = after.to_jiff().to_zoned(self.zone.clone());
         let next = self.cron.find_next_occurrence(&from, false).ok()?;
         Some(Timestamp::from_millis(next.timestamp().as_millisecond())).filter(|next| *next > after)
+    }
+
+    /// The last time it was due strictly before `before`.
+    #[must_use]
+    pub fn previous_before(&self, before: Timestamp) -> Option<Timestamp> {
+        // The search steps back by whole seconds, so it has to begin at one.
+        let second = Timestamp::from_millis(before.as_millis().saturating_add(999).div_euclid(1000) * 1000);
+        let from = second.to_jiff().to_zoned(self.zone.clone());
+        let previous = self.cron.find_previous_occurrence(&from, false).ok()?;
+        Some(Timestamp::from_millis(previous.timestamp().as_millisecond())).filter(|previous| *previous < before)
     }
 }
 
@@ -148,9 +161,9 @@ pub fn next_tick(monitor: &Monitor, after: Timestamp) -> Option<Timestamp> {
 #[must_use]
 pub fn next_due(monitor: &Monitor, phase: &Phase, last: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let regular = next_tick(monitor, last.max(now));
-    let Some(paced) = pace(monitor.pace, phase).map(|every| (last + every).max(now)) else {
-        return regular;
-    };
+    let Some(every) = pace(monitor.pace, phase) else { return regular };
+    // Two ticks are never the same one, whatever the pace.
+    let paced = (last + every.max(TICK_GAP_MIN)).max(now);
     match (&monitor.schedule, regular) {
         (Schedule::Cron(_), Some(regular)) => Some(paced.min(regular)),
         (Schedule::Cron(_), None) | (Schedule::Every(_), _) => Some(paced),
@@ -177,7 +190,7 @@ pub fn settle_due(monitor: &Monitor, due: Timestamp, now: Timestamp) -> Due {
             Due { run: later.last, missed: Some(Missed { first: due, last: due, count: 1 }) }
         }
         Some(later) => {
-            let last = previous_tick(monitor, later.last).unwrap_or(due).max(due);
+            let last = previous_tick(monitor, later.last).map_or(due, |last| last.max(due));
             Due { run: later.last, missed: Some(Missed { first: due, last, count: later.count }) }
         }
     }
@@ -200,6 +213,7 @@ pub fn missed_between(monitor: &Monitor, after: Timestamp, until: Timestamp) -> 
                 missed.last = next;
                 missed.count += 1;
                 if missed.count >= MISSED_CRON_MAX {
+                    missed.last = cron.previous_before(until + TICK_GAP_MIN).unwrap_or(next).max(next);
                     break;
                 }
             }
@@ -208,11 +222,11 @@ pub fn missed_between(monitor: &Monitor, after: Timestamp, until: Timestamp) -> 
     }
 }
 
-/// The regular tick before the tick `tick`; only a grid has one that is cheap to find.
+/// The regular tick before the regular tick `tick`.
 fn previous_tick(monitor: &Monitor, tick: Timestamp) -> Option<Timestamp> {
     match &monitor.schedule {
         Schedule::Every(interval) => Some(tick - *interval),
-        Schedule::Cron(_) => None,
+        Schedule::Cron(cron) => cron.previous_before(tick),
     }
 }
 

@@ -409,3 +409,53 @@ impl RecordType {
         RecordType::ALL.into_iter().find(|t| t.as_str().eq_ignore_ascii_case(text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_kept_as_written_and_shown_without_its_password() {
+        let url = HttpUrl::parse("https://Example.org:443/a?b=c").unwrap();
+        assert_eq!(
+            (url.written(), url.shown().as_str()),
+            ("https://Example.org:443/a?b=c", "https://Example.org:443/a?b=c")
+        );
+        let secret = HttpUrl::parse("https://user:hunter2@example.org/").unwrap();
+        assert_eq!(secret.shown(), "https://user:***@example.org/");
+        assert!(!format!("{secret:?}").contains("hunter2"));
+        assert!(secret.written().contains("hunter2"));
+    }
+
+    #[test]
+    fn what_cannot_be_requested_is_refused_with_the_remedy() {
+        let error = |text| HttpUrl::parse(text).unwrap_err().to_string();
+        assert_eq!(error("example.org"), "not a URL: relative URL without a base; write it as https://host/path");
+        assert_eq!(error("ftp://example.org/"), "`ftp:` cannot be checked over HTTP; write http:// or https://");
+        assert_eq!(error("http://"), "not a URL: empty host; write it as https://host/path");
+    }
+
+    #[test]
+    fn ipv6_hosts_are_written_in_brackets() {
+        let shown = |host: &str| HostPort { host: host.to_owned(), port: 5432 }.to_string();
+        assert_eq!([shown("::1"), shown("db"), shown("10.0.0.1")], ["[::1]:5432", "db:5432", "10.0.0.1:5432"]);
+    }
+
+    #[test]
+    fn a_dns_target_names_record_and_server() {
+        let dns = |server: Option<&str>| {
+            let server = server.map(|s| s.parse().unwrap());
+            Spec::Dns(DnsSpec { name: "example.org".to_owned(), record: RecordType::Aaaa, server, tcp: false }).target()
+        };
+        assert_eq!(dns(None), "example.org AAAA");
+        assert_eq!(dns(Some("192.0.2.53:53")), "example.org AAAA @192.0.2.53:53");
+    }
+
+    #[test]
+    fn record_types_are_read_as_they_are_written() {
+        for record in RecordType::ALL {
+            assert_eq!(RecordType::from_mnemonic(&record.as_str().to_lowercase()), Some(record));
+        }
+        assert_eq!(RecordType::from_mnemonic("ANY"), None);
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::incident::IncidentId;
 use crate::monitor::Definition;
-use crate::reason::{Fault, Reason};
+use crate::reason::{Fault, FaultCode, Reason};
 use crate::result::Failing;
 use crate::time::Timestamp;
 
@@ -16,7 +16,7 @@ pub struct State {
     pub phase: Phase,
     /// Set while we cannot tell: the newest results are inconclusive.
     pub blind: Option<Blind>,
-    /// The newest tick applied. Older ones are replays or late.
+    /// The newest tick applied, or the moment before everything known was forgotten. Older ones are replays or late.
     pub last_tick: Option<Timestamp>,
     /// Since when [`State::shown`] is what it is.
     pub shown_since: Timestamp,
@@ -36,7 +36,7 @@ pub enum Phase {
     },
     /// Failing, but not often enough to say down: what is shown stays as it was.
     Failing {
-        /// The first failing tick.
+        /// The first failing tick after which none went unseen.
         since: Timestamp,
         /// Consecutive failing ticks; below `fail_after`.
         failures: u32,
@@ -47,7 +47,7 @@ pub enum Phase {
     },
     /// Down, with an open incident.
     Down {
-        /// The first failing tick: downtime counts from here.
+        /// The first failing tick after which none went unseen until it was confirmed: downtime counts from here.
         since: Timestamp,
         /// Consecutive passing ticks; below `recover_after`.
         passes: u32,
@@ -203,10 +203,12 @@ impl State {
         }
     }
 
-    /// When this state wants to be called again: the end of our patience with a blind spell.
+    /// When this state wants to be called again: the end of our patience with a blind spell. Ticks missed because we
+    /// were away do not call for anybody: we are back, and the next result is about to tell.
     #[must_use]
     pub fn wake(&self, cannot_tell_after: Duration) -> Option<Timestamp> {
-        self.blind.as_ref().filter(|blind| !blind.told).map(|blind| blind.since + cannot_tell_after)
+        let waits = |blind: &&Blind| !blind.told && blind.fault.code != FaultCode::MissedTick;
+        self.blind.as_ref().filter(waits).map(|blind| blind.since + cannot_tell_after)
     }
 }
 

@@ -274,4 +274,4 @@ pub fn missed_on_return(monitor: &Monitor, state: &State, now: Timestamp) -> Opt
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,0 +1,118 @@
+//! JSON (RFC 8259). `serde_json` decides whether a text is JSON; the walk below then only notes where things are.
+
+use super::{Budget, Entries, Entry, NESTING_MAX, Node, Place, Problem, Scalar, Style, Value, small};
+
+pub(super) fn parse(text: &str, file: u32, budget: &mut Budget) -> Result<Option<Node>, Problem> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    if let Err(e) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        let place = Place { file, line: small(e.line().max(1)), column: small(e.column().max(1)) };
+        let message = e.to_string();
+        let said = message.split(" at line ").next().unwrap_or(&message);
+        return Err(Problem::at(place, format!("not JSON: {said}")));
+    }
+    let mut walk = Walk { text, at: 0, line: 1, column: 1, file, budget };
+    walk.value(0).map(Some)
+}
+
+struct Walk<'t, 'b> {
+    text: &'t str,
+    at: usize,
+    line: usize,
+    column: usize,
+    file: u32,
+    budget: &'b mut Budget,
+}
+
+impl<'t> Walk<'t, '_> {
+    fn place(&self) -> Place {
+        Place { file: self.file, line: small(self.line), column: small(self.column) }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Goes on by a piece of the text.
+    fn take(&mut self, bytes: usize) -> &'t str {
+        let piece = self.text.get(self.at..self.at + bytes).unwrap_or("");
+        self.at += bytes;
+        for c in piece.chars() {
+            match c {
+                '\n' => (self.line, self.column) = (self.line + 1, 1),
+                _ => self.column += 1,
+            }
+        }
+        piece
+    }
+
+    /// Skips blanks and the separators, which are known to be where they belong.
+    fn skip(&mut self, separators: &[u8]) {
+        while self.peek().is_some_and(|b| b.is_ascii_whitespace() || separators.contains(&b)) {
+            self.take(1);
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Node, Problem> {
+        self.skip(b"");
+        let place = self.place();
+        self.budget.spend(place)?;
+        if depth > NESTING_MAX {
+            return Err(Problem::at(place, format!("lists and maps are nested more than {NESTING_MAX} deep")));
+        }
+        let value = match self.peek() {
+            Some(b'{') => self.map(depth)?,
+            Some(b'[') => self.list(depth)?,
+            Some(b'"') => Value::Scalar(Scalar { text: self.string().into(), style: Style::Quoted }),
+            _ => {
+                let rest = &self.text[self.at..];
+                let end = rest.find(|c: char| c.is_ascii_whitespace() || ",]}".contains(c)).unwrap_or(rest.len());
+                Value::Scalar(Scalar { text: self.take(end.max(1)).into(), style: Style::Plain })
+            }
+        };
+        Ok(Node { place, value })
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut entries = Entries::default();
+        self.take(1);
+        loop {
+            self.skip(b",");
+            if self.peek() != Some(b'"') {
+                self.take(1);
+                return Ok(Value::Map(entries.list));
+            }
+            let place = self.place();
+            let key = self.string().into();
+            self.skip(b":");
+            let value = self.value(depth + 1)?;
+            entries.add(Entry { key, place, value })?;
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Value, Problem> {
+        let mut items = Vec::new();
+        self.take(1);
+        loop {
+            self.skip(b",");
+            match self.peek() {
+                Some(b']') | None => {
+                    self.take(1);
+                    return Ok(Value::List(items));
+                }
+                Some(_) => items.push(self.value(depth + 1)?),
+            }
+        }
+    }
+
+    fn string(&mut self) -> String {
+        let bytes = self.text.as_bytes();
+        let mut end = self.at + 1;
+        while end < bytes.len() && bytes[end] != b'"' {
+            end += if bytes[end] == b'\\' { 2 } else { 1 };
+        }
+        let literal = self.take(end + 1 - self.at);
+        serde_json::from_str(literal).unwrap_or_default()
+    }
+}

@@ -1,0 +1,134 @@
+//! The effective configuration as text, secrets masked.
+
+use serde_json::{Map, Value};
+
+use watchpost_core::Definition;
+use watchpost_wire::config::{Masking, document, settings_document};
+
+use super::Loaded;
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    #[default]
+    Yaml,
+    /// For programs.
+    Json,
+}
+
+/// The whole effective configuration: what is written, with all defaults filled in and secrets as `***`.
+#[must_use]
+pub fn effective(loaded: &Loaded, form: Form) -> String {
+    let mut whole = settings_document(&loaded.settings);
+    let monitors = loaded.monitors.iter().map(|wanted| document(&wanted.definition, Masking::Hidden)).collect();
+    if let Value::Object(map) = &mut whole {
+        map.insert("monitors".to_owned(), Value::Array(monitors));
+    }
+    text(&whole, form)
+}
+
+/// One monitor's effective document, secrets as `***`.
+#[must_use]
+pub fn monitor_text(definition: &Definition, form: Form) -> String {
+    text(&document(definition, Masking::Hidden), form)
+}
+
+fn text(value: &Value, form: Form) -> String {
+    match form {
+        Form::Json => format!("{value:#}\n"),
+        Form::Yaml => {
+            let mut text = String::new();
+            write_yaml(&mut text, value, 0);
+            text.trim_start_matches('\n').to_owned()
+        }
+    }
+}
+
+/// Writes a value after `key:` or `-`: small things on the same line, others below, indented.
+fn write_yaml(text: &mut String, value: &Value, indent: usize) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in in_reading_order(map) {
+                text.push('\n');
+                text.push_str(&" ".repeat(indent));
+                write_pair(text, key, value, indent);
+            }
+            if indent == 0 {
+                text.push('\n');
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for item in items {
+                text.push('\n');
+                text.push_str(&" ".repeat(indent));
+                text.push('-');
+                write_item(text, item, indent + 2);
+            }
+        }
+        other => {
+            text.push(' ');
+            write_flow(text, other);
+        }
+    }
+}
+
+fn write_pair(text: &mut String, key: &str, value: &Value, indent: usize) {
+    text.push_str(&scalar(key));
+    text.push(':');
+    write_yaml(text, value, indent + 2);
+}
+
+/// The first key of a map in a list stands behind the dash.
+fn write_item(text: &mut String, item: &Value, indent: usize) {
+    let Value::Object(map) = item else { return write_yaml(text, item, indent) };
+    for (i, (key, value)) in in_reading_order(map).into_iter().enumerate() {
+        match i {
+            0 => text.push(' '),
+            _ => {
+                text.push('\n');
+                text.push_str(&" ".repeat(indent));
+            }
+        }
+        write_pair(text, key, value, indent);
+    }
+}
+
+fn write_flow(text: &mut String, value: &Value) {
+    match value {
+        Value::Array(items) => {
+            text.push('[');
+            for (i, item) in items.iter().enumerate() {
+                text.push_str(if i > 0 { ", " } else { "" });
+                write_flow(text, item);
+            }
+            text.push(']');
+        }
+        Value::String(word) => text.push_str(&scalar(word)),
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+/// A text bare where that is safe beyond doubt, else quoted as JSON, which YAML reads alike.
+fn scalar(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
+    let begins = word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    let meaning = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&&*word.to_ascii_lowercase());
+    match begins && !meaning && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => Value::from(word).to_string(),
+    }
+}
+
+fn in_reading_order(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    const FIRST: [&str; 5] = ["server", "id", "name", "group", "tags"];
+    const LAST: &str = "monitors";
+    let rank = |key: &str| match FIRST.iter().position(|first| *first == key) {
+        Some(rank) => rank,
+        None if key == LAST => FIRST.len() + 1,
+        None => FIRST.len(),
+    };
+    let mut pairs: Vec<_> = map.iter().collect();
+    pairs.sort_by_key(|(key, _)| rank(key));
+    pairs
+}

@@ -1,0 +1,119 @@
+//! Files that are written by the code they describe. They are committed, so that they can be read without a build, and
+//! compared in every run of the tests.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+mod cli_reference;
+
+/// A generated file, from the root, and what shall be in it.
+struct Generated {
+    path: &'static str,
+    content: String,
+}
+
+fn all() -> anyhow::Result<Vec<Generated>> {
+    let schema = serde_json::to_string_pretty(&watchpost_wire::config::schema())?;
+    Ok(vec![
+        Generated { path: "docs/reference/cli.md", content: cli_reference::page(watchpost::cli::command()) },
+        Generated { path: "docs/reference/openapi.json", content: ended(watchpost_web::openapi()) },
+        Generated { path: "docs/reference/watchpost.schema.json", content: ended(schema) },
+    ])
+}
+
+/// Writes the files that differ, or only tells of them.
+///
+/// # Errors
+/// When a file cannot be written; with `check`, when one differs.
+pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
+    let mut stale = Vec::new();
+    for Generated { path, content } in all()? {
+        let full = root.join(path);
+        let found = std::fs::read_to_string(&full).unwrap_or_default();
+        if found == content {
+            continue;
+        }
+        if check {
+            println!("{path}: {}", first_difference(&found, &content));
+            stale.push(path);
+        } else {
+            std::fs::write(&full, content).with_context(|| format!("cannot write {path}"))?;
+            println!("{path}: written");
+        }
+    }
+    if stale.is_empty() { Ok(()) } else { bail!("not up to date: {}; run cargo xtask gen", stale.join(", ")) }
+}
+
+fn first_difference(found: &str, wanted: &str) -> String {
+    let (mut found, mut wanted) = (found.lines(), wanted.lines());
+    for number in 1.. {
+        match (found.next(), wanted.next()) {
+            (None, None) => break,
+            (is, shall) if is != shall => {
+                let (is, shall) = (is.unwrap_or("(end)").trim(), shall.unwrap_or("(end)").trim());
+                return format!("line {number} is `{is}`, shall be `{shall}`");
+            }
+            (_, _) => {}
+        }
+    }
+    "line ends differ".to_owned()
+}
+
+/// With one line end at its end.
+fn ended(text: String) -> String {
+    format!("{}\n", text.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use watchpost_wire::config;
+    use watchpost_wire::tree::{Format, Tree};
+
+    use super::*;
+    use crate::run;
+
+    /// Pages with configurations in them that people copy.
+    const GUIDE: [&str; 5] = [
+        "README.md",
+        "docs/guide/checks.md",
+        "docs/guide/getting-started.md",
+        "docs/guide/monitors.md",
+        "docs/guide/operations.md",
+    ];
+
+    /// The YAML blocks of a page, each as a whole configuration: one that is only a monitor is made the only monitor.
+    fn configurations(page: &str) -> Vec<String> {
+        let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let whole = |block: &str| ["monitors:", "network:"].iter().any(|key| block.lines().any(|l| l.starts_with(key)));
+        blocks
+            .map(|block| match whole(block) {
+                true => block.to_owned(),
+                false => format!("monitors:\n  - name: it\n    {}\n", block.trim_end().replace('\n', "\n    ")),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_configuration_in_the_guide_holds() {
+        let mut tried = 0;
+        for path in GUIDE {
+            let page = std::fs::read_to_string(run::root().unwrap().join(path)).unwrap();
+            for text in configurations(&page) {
+                let mut tree = Tree::parse_text(path, Format::Yaml, &text).unwrap();
+                tree.substitute(&|_| Some("filled-in".to_owned())).unwrap();
+                if let Err(problems) = config::read(&tree) {
+                    panic!("{problems}\n{text}");
+                }
+                tried += 1;
+            }
+        }
+        assert!(tried >= 12, "only {tried} configurations found");
+    }
+
+    #[test]
+    fn the_first_difference_is_named_with_its_line() {
+        assert_eq!(first_difference("a\nb\n", "a\nc\n"), "line 2 is `b`, shall be `c`");
+        assert_eq!(first_difference("a\n", "a\nb\n"), "line 2 is `(end)`, shall be `b`");
+    }
+}
