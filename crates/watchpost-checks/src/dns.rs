@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -25,7 +25,7 @@ use crate::udp;
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
 /// The answer size that is offered to take over UDP (the DNS flag day's).
 const UDP_PAYLOAD: u16 = 1_232;
-/// A datagram beyond what was offered is cut off here, and so cannot be decoded.
+/// A datagram of more than this is far beyond what was offered, and is not read.
 const DATAGRAM_MAX: usize = 4_096;
 /// After an answer that makes no sense a good one is waited for this much longer: it may have been forged.
 const SECOND_THOUGHTS: Duration = Duration::from_secs(1);
@@ -55,9 +55,8 @@ impl Question {
 
     /// Whether the answer is one to this question. A server that could not read the question may leave it out.
     fn fits(&self, answer: &Message) -> bool {
-        let same = |asked: &Query, told: &Query| {
-            asked.name.eq_ignore_root(&told.name) && asked.query_type == told.query_type
-        };
+        let same =
+            |asked: &Query, told: &Query| asked.name.eq_ignore_root(&told.name) && asked.query_type == told.query_type;
         answer.metadata.message_type == MessageType::Response
             && answer.metadata.id == self.message.metadata.id
             && answer.queries.iter().all(|told| self.message.queries.iter().any(|asked| same(asked, told)))
@@ -93,7 +92,8 @@ pub(crate) async fn check(cx: &mut Context<'_>, spec: &DnsSpec) -> Result<(), St
         }
     }
     let answer = last?;
-    let of_type = answer.answers.iter().filter(|r| r.record_type() == record && r.dns_class == DNSClass::IN);
+    let wanted = |r: &&Record| r.record_type() == record && r.dns_class == DNSClass::IN && !is_empty(&r.data);
+    let of_type = answer.answers.iter().filter(wanted);
     cx.seen.dns = Some(DnsSeen {
         rcode: mnemonic(answer.metadata.response_code),
         answers: of_type.take(ANSWERS_MAX).map(|r| presentation(&r.data)).collect(),
@@ -168,7 +168,7 @@ async fn ask_udp(server: SocketAddr, question: &Question, until: Instant) -> Res
     socket.send(&question.bytes).await.map_err(io)?;
     let mut repeat_at = Instant::now() + patience;
     loop {
-        let length = match timeout_at(until.min(repeat_at), socket.recv(&mut buffer)).await {
+        let length = match timeout_at(until.min(repeat_at), udp::receive(&socket, &mut buffer)).await {
             Ok(received) => received.map_err(io)?,
             Err(_) if Instant::now() >= until => return Err(ended),
             Err(_) => {
@@ -178,7 +178,7 @@ async fn ask_udp(server: SocketAddr, question: &Question, until: Instant) -> Res
                 continue;
             }
         };
-        match Message::from_vec(&buffer[..length]) {
+        match Message::from_vec(buffer.get(..length).unwrap_or_default()) {
             Ok(answer) if question.fits(&answer) => return Ok(answer),
             Ok(_) => ended = Cause::protocol("the server answers another question"),
             Err(_) => ended = Cause::protocol("the answer is not a DNS message"),
@@ -239,6 +239,11 @@ pub(crate) fn mnemonic(code: ResponseCode) -> String {
         other => return format!("RCODE{}", u16::from(other)),
     };
     known.to_owned()
+}
+
+/// A record without data, which only updates have (RFC 2136).
+fn is_empty(data: &RData) -> bool {
+    matches!(data, RData::Update0(_))
 }
 
 /// A record's data as in a zone file, but a text without its quotes, so that it can be compared as people write it.

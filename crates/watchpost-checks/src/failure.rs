@@ -98,15 +98,17 @@ fn own(code: FaultCode, text: impl Into<String>) -> Cause {
 pub(crate) fn of_errno(errno: Errno, v6: bool) -> Cause {
     match errno {
         Errno::ECONNREFUSED => Cause::Target(FailureKind::Refused),
-        Errno::ECONNRESET | Errno::ECONNABORTED | Errno::EPIPE => Cause::Target(FailureKind::Reset),
-        Errno::ENOTCONN => Cause::Target(FailureKind::Closed),
+        Errno::ECONNRESET | Errno::ECONNABORTED | Errno::EPIPE | Errno::ENETRESET => Cause::Target(FailureKind::Reset),
+        Errno::ENOTCONN | Errno::ESHUTDOWN => Cause::Target(FailureKind::Closed),
         Errno::ETIMEDOUT => Cause::TimedOut,
-        // EINVAL is what a link-local address without a zone gives; EAFNOSUPPORT a kernel without IPv6.
+        // EINVAL is what a link-local address without a zone gives, EAFNOSUPPORT a kernel without IPv6, and
+        // ENOPROTOOPT a host that answers it does not know the protocol.
         Errno::ENETUNREACH
         | Errno::EHOSTUNREACH
         | Errno::EHOSTDOWN
         | Errno::ENETDOWN
         | Errno::ENONET
+        | Errno::ENOPROTOOPT
         | Errno::EINVAL
         | Errno::EAFNOSUPPORT => Cause::Target(FailureKind::Unreachable),
         // No address of ours can reach an IPv6 peer; for an IPv4 one it is the local ports that ran out.
@@ -178,5 +180,52 @@ pub(crate) fn of_tls(error: &rustls::Error) -> Cause {
         rustls::Error::AlertReceived(alert) => Cause::handshake(format!("the peer sent the alert {alert:?}")),
         rustls::Error::InvalidMessage(_) => Cause::handshake("the peer does not speak TLS"),
         other => Cause::handshake(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(errno: Errno, v6: bool) -> String {
+        of_io(&io::Error::from(errno), v6).word()
+    }
+
+    #[test]
+    fn running_out_of_our_own_means_is_a_fault() {
+        assert_eq!(code(Errno::EMFILE, false), "out_of_files");
+        assert_eq!(code(Errno::ENFILE, true), "out_of_files");
+        assert_eq!(code(Errno::EADDRNOTAVAIL, false), "overloaded");
+        assert_eq!(code(Errno::ENOBUFS, false), "overloaded");
+        assert_eq!(code(Errno::EPERM, false), "no_permission");
+    }
+
+    #[test]
+    fn what_the_network_answers_is_the_targets_failure() {
+        assert_eq!(code(Errno::ECONNREFUSED, false), "refused");
+        assert_eq!(code(Errno::ECONNRESET, false), "reset");
+        assert_eq!(code(Errno::EHOSTUNREACH, false), "unreachable");
+        assert_eq!(code(Errno::ENETUNREACH, false), "unreachable");
+        assert_eq!(code(Errno::EADDRNOTAVAIL, true), "unreachable");
+        assert_eq!(code(Errno::ETIMEDOUT, false), "timeout");
+    }
+
+    #[test]
+    fn a_tls_error_is_found_inside_an_io_error() {
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        let cause = of_chain(&io::Error::new(io::ErrorKind::InvalidData, alert), false);
+        assert!(matches!(cause, Cause::Target(FailureKind::Handshake(_))), "{cause:?}");
+    }
+
+    #[test]
+    fn of_many_addresses_an_answer_is_told_first_and_our_own_trouble_last() {
+        let by_rank = |errnos: &[Errno]| {
+            let causes = errnos.iter().map(|e| of_errno(*e, false));
+            causes.max_by_key(Cause::rank).map(|cause| cause.word())
+        };
+        assert_eq!(by_rank(&[Errno::ENETUNREACH, Errno::ECONNREFUSED]).as_deref(), Some("refused"));
+        assert_eq!(by_rank(&[Errno::ENETUNREACH, Errno::ETIMEDOUT]).as_deref(), Some("timeout"));
+        assert_eq!(by_rank(&[Errno::EMFILE, Errno::ENETUNREACH]).as_deref(), Some("unreachable"));
+        assert_eq!(by_rank(&[Errno::EMFILE]).as_deref(), Some("out_of_files"));
     }
 }

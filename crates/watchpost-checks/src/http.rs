@@ -8,7 +8,6 @@ mod exchange;
 mod redirect;
 mod request;
 
-
 use ::http::StatusCode;
 use ::http::response::Parts;
 use http_body_util::BodyExt;

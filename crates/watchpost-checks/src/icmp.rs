@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 use watchpost_core::observe::{FailureKind, PingSeen, micros};
 use watchpost_core::spec::IcmpSpec;
 use watchpost_core::{Fault, Stage};
@@ -29,7 +29,6 @@ const GAP_MAX: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// The fault that an `icmp` check would end with: `no_permission` with the remedy in words, or `out_of_files`.
-#[expect(clippy::unused_async, reason = "the socket is registered with the runtime, so there has to be one")]
 pub async fn probe_icmp() -> Result<IcmpAccess, Fault> {
     Pinger::new().access()
 }

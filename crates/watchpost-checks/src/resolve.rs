@@ -123,7 +123,8 @@ impl Resolver {
     async fn look_up(&self, key: &Key) -> Answer {
         let current = self.system.current();
         let mut local = current.hosts.get(&key.host);
-        if key.host == "localhost" || key.host.ends_with(".localhost") {
+        let name = key.host.trim_end_matches('.');
+        if name == "localhost" || name.ends_with(".localhost") {
             // RFC 6761 section 6.3: always loopback. Both versions, since a service may listen on either.
             for address in [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)] {
                 if !local.contains(&address) {
@@ -140,10 +141,9 @@ impl Resolver {
             Err(why) => Err(Cause::Target(FailureKind::NameFailure(why.clone()))),
         };
         match found {
-            Ok((addresses, ttl)) => Answer {
-                addresses: Ok(Arc::from(addresses)),
-                until: Instant::now() + ttl.clamp(TTL_MIN, TTL_MAX),
-            },
+            Ok((addresses, ttl)) => {
+                Answer { addresses: Ok(Arc::from(addresses)), until: Instant::now() + ttl.clamp(TTL_MIN, TTL_MAX) }
+            }
             Err(cause) => Answer { addresses: Err(cause), until: Instant::now() + NEGATIVE_TTL },
         }
     }

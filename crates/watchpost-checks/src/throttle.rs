@@ -83,9 +83,8 @@ mod tests {
     fn a_burst_starts_at_once_and_the_rest_at_the_rate() {
         let throttle = Throttle::new(StartsPerHost { per_second: 100, burst: 5 });
         let now = Instant::now();
-        let waits: Vec<u128> = (0..8)
-            .map(|_| throttle.reserve_at(now, HOST, Duration::from_secs(1)).unwrap().as_millis())
-            .collect();
+        let waits: Vec<u128> =
+            (0..8).map(|_| throttle.reserve_at(now, HOST, Duration::from_secs(1)).unwrap().as_millis()).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 10, 20, 30]);
     }
 

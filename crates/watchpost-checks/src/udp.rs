@@ -6,10 +6,13 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 use watchpost_core::observe::{Echo, UdpSeen, micros};
@@ -24,8 +27,6 @@ use crate::failure::{self, Cause};
 const WAIT_MAX: Duration = Duration::from_secs(3);
 /// What is sent when nothing is given.
 const PROBE: [u8; 4] = [0; 4];
-/// The largest datagram there is.
-const DATAGRAM_MAX: usize = 65_535;
 /// Bytes of an echo request, as of ping(8).
 const ECHO_SIZE: u16 = 56;
 
@@ -101,9 +102,23 @@ async fn probe(address: SocketAddr, payload: &[u8], until: Instant) -> Probed {
 async fn exchange(address: SocketAddr, payload: &[u8]) -> io::Result<usize> {
     let socket = connected(address).await?;
     socket.send(payload).await?;
-    socket.readable().await?;
-    let mut reply = vec![0; DATAGRAM_MAX];
-    socket.recv(&mut reply).await
+    receive(&socket, &mut [0]).await
+}
+
+/// Receives a datagram, or the error that came instead of one. A closed port is told as an error without anything to
+/// read, which tokio's own `recv` would sleep through. Gives the datagram's length, also when the buffer is shorter.
+pub(crate) async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
+    loop {
+        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        // One at a time: each takes back only its own readiness when there was nothing after all.
+        let interest = if ready.is_error() { Interest::ERROR } else { Interest::READABLE };
+        let received = socket.try_io(interest, || Ok(recv(socket.as_raw_fd(), buffer, flags)?));
+        match received {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::task::yield_now().await,
+            done => return done,
+        }
+    }
 }
 
 /// A UDP socket on a free port that hears only this peer.
@@ -122,8 +137,10 @@ async fn decide_by_echo(cx: &mut Context<'_>, silent: &[SocketAddr]) -> Result<(
     let until = (Instant::now() + WAIT_MAX).min(cx.nearly());
     let began = cx.enter(Stage::Ttfb);
     let pinger = &cx.services.pinger;
-    let mut pings: FuturesUnordered<_> =
-        silent.iter().map(|address| async move { (*address, pinger.echo(address.ip(), ECHO_SIZE, until).await) }).collect();
+    let mut pings: FuturesUnordered<_> = silent
+        .iter()
+        .map(|address| async move { (*address, pinger.echo(address.ip(), ECHO_SIZE, until).await) })
+        .collect();
     let mut ping = Echo::Silent;
     while let Some((address, outcome)) = pings.next().await {
         let what = format!("ping {}", address.ip());

@@ -33,9 +33,10 @@ pub struct Late {
 
 /// Fills the unknown stretches of `intervals` that end before the monitor's newest state began.
 ///
-/// `late` must be in order of time. The newest interval is never touched: it belongs to the state machine.
+/// `late` must be in order of time. The newest interval is never touched: it belongs to the state machine. An outage that
+/// overlaps one of the `known` incidents is that incident.
 #[must_use]
-pub fn backfill(monitor: &Monitor, intervals: &[Interval], late: &[Late]) -> Backfilled {
+pub fn backfill(monitor: &Monitor, intervals: &[Interval], known: &[Incident], late: &[Late]) -> Backfilled {
     let mut out = Backfilled::default();
     for (i, interval) in intervals.iter().enumerate() {
         let end = intervals.get(i + 1).map(|next| next.from);
@@ -44,12 +45,16 @@ pub fn backfill(monitor: &Monitor, intervals: &[Interval], late: &[Late]) -> Bac
             (_, _) => push(&mut out.intervals, *interval),
         }
     }
+    out.incidents.retain(|new| !known.iter().any(|old| overlap(new, old)));
     out
 }
 
+fn overlap(a: &Incident, b: &Incident) -> bool {
+    let end = |incident: &Incident| incident.closed.map_or(Timestamp::MAX, |(at, _)| at);
+    a.id == b.id || (a.since < end(b) && b.since < end(a))
+}
+
 fn fill(monitor: &Monitor, gap: Interval, end: Timestamp, late: &[Late], out: &mut Backfilled) {
-    // An outage that had begun before goes on through the gap: it has its incident already.
-    let in_outage = out.intervals.last().is_some_and(|last| last.shown == Shown::Down);
     push(&mut out.intervals, gap);
     let mut filling = Filling { monitor, out, state: State::fresh(true, gap.from), open: None };
     let ticks: Vec<&Late> = late.iter().filter(|l| (gap.from..end).contains(&l.scheduled_at)).collect();
@@ -65,9 +70,6 @@ fn fill(monitor: &Monitor, gap: Interval, end: Timestamp, late: &[Late], out: &m
     }
     // What came after is known already and was judged without this outage: it ends where the stretch ends.
     filling.end(end, ClosedWhy::Recovered);
-    if in_outage {
-        out.incidents.retain(|incident| incident.since < gap.from);
-    }
 }
 
 /// The state machine at work within one gap.

@@ -11,16 +11,12 @@ use crate::incident::{ClosedWhy, IncidentId};
 use crate::monitor::{Monitor, Thresholds};
 use crate::reason::{Fault, Reason, Verdict};
 use crate::schedule::{Missed, next_tick};
-use crate::state::{Blind, Phase, Shown, Standing, State};
+use crate::state::{Blind, JUST_BEFORE, Phase, Shown, Standing, State};
 use crate::time::Timestamp;
 
 /// A tick that lies further ahead of now than this belongs to a time that our clock was set back from: it did not
 /// happen. Less is put up with, because ticks out of turn and other machines' clocks run ahead a little.
 pub const TICK_AHEAD_MAX: Duration = Duration::from_secs(10);
-
-/// What is known of a monitor begins anew this long before the edit that says so, so that a tick of that very moment
-/// counts and none before it does.
-const JUST_BEFORE: Duration = Duration::from_millis(1);
 
 /// Everything that can happen to a monitor.
 #[derive(Clone, Debug, PartialEq)]

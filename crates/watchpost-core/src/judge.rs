@@ -244,7 +244,12 @@ fn as_text(value: &serde_json::Value) -> String {
 fn json_equals(value: &serde_json::Value, wanted: &serde_json::Value) -> bool {
     value == wanted
         || as_text(value) == as_text(wanted)
-        || matches!((value.as_f64(), wanted.as_f64()), (Some(a), Some(b)) if a.total_cmp(&b).is_eq())
+        || matches!((value.as_f64(), as_number(wanted)), (Some(a), Some(b)) if a.total_cmp(&b).is_eq())
+}
+
+/// A number, also one that the configuration left as a text because of its spelling (`1.10`).
+fn as_number(wanted: &serde_json::Value) -> Option<f64> {
+    wanted.as_f64().or_else(|| wanted.as_str()?.parse().ok())
 }
 
 fn json_contains(value: &serde_json::Value, text: &str, part: &str) -> bool {

@@ -9,6 +9,10 @@ use crate::reason::{Fault, FaultCode, Reason};
 use crate::result::Failing;
 use crate::time::Timestamp;
 
+/// What is known of a monitor begins anew this long before the edit that says so, so that a tick of that very moment
+/// counts and none before it does.
+pub(crate) const JUST_BEFORE: Duration = Duration::from_millis(1);
+
 /// Where a monitor stands: what is known of its target, and whether we can tell at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -134,11 +138,12 @@ impl fmt::Display for Shown {
 }
 
 impl State {
-    /// The state of a monitor that has just been made, or resumed.
+    /// The state of a monitor that has just been made. Ticks from before do not count, also those of a monitor whose
+    /// identity it was given.
     #[must_use]
     pub fn fresh(active: bool, at: Timestamp) -> State {
         let phase = if active { Phase::Unknown } else { Phase::Paused };
-        State { phase, blind: None, last_tick: None, shown_since: at }
+        State { phase, blind: None, last_tick: Some(at - JUST_BEFORE), shown_since: at }
     }
 
     /// What people see.

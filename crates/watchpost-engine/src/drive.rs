@@ -169,6 +169,9 @@ impl Drive {
                 tracing::warn!(by_s = expected.since(now).as_secs(), "the clock was set back");
                 self.timetable.set_back(now);
                 self.recorder.set_back(now);
+                for held in self.recorder.all() {
+                    self.wakes.set(held.monitor.key, held.state.wake(held.monitor.cannot_tell_after));
+                }
             }
         }
         self.work.looked = Some((now, Instant::now()));

@@ -2,7 +2,7 @@
 
 use watchpost_core::backfill::{Backfilled, Late, backfill};
 use watchpost_core::{CheckResult, Monitor, Timestamp};
-use watchpost_store::{PAGE_MAX, ResultQuery, Store, StoreError};
+use watchpost_store::{IncidentQuery, PAGE_MAX, ResultQuery, Store, StoreError};
 
 /// What these late results of one monitor change; `None` when they fill nothing that was unknown.
 ///
@@ -23,7 +23,9 @@ pub async fn fill(
     ticks.dedup_by_key(|r| r.tick.scheduled_at);
     let ticks: Vec<Late> =
         ticks.into_iter().map(|r| Late { scheduled_at: r.tick.scheduled_at, verdict: r.verdict }).collect();
-    let filled = backfill(monitor, &intervals, &ticks);
+    let query = IncidentQuery { monitor: Some(monitor.key), limit: PAGE_MAX, ..IncidentQuery::default() };
+    let known = store.incidents(query).await?.items;
+    let filled = backfill(monitor, &intervals, &known, &ticks);
     Ok((filled.intervals != intervals || !filled.incidents.is_empty()).then_some(filled))
 }
 

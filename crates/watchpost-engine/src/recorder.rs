@@ -11,7 +11,8 @@ use watchpost_core::evaluate::removed;
 use watchpost_core::plan::{Plan, Wanted};
 use watchpost_core::ports::News;
 use watchpost_core::state::Phase;
-use watchpost_core::{CheckResult, Event, Monitor, MonitorId, MonitorKey, State, Timestamp, evaluate};
+use watchpost_core::uptime::Interval;
+use watchpost_core::{Change, CheckResult, Event, Monitor, MonitorId, MonitorKey, State, Timestamp, evaluate};
 use watchpost_store::{Commit, Entry, Redefine};
 
 /// Results that may wait for a store that does not take them; beyond it plain results are dropped and counted, while
@@ -120,7 +121,9 @@ impl Recorder {
         if !step.applied {
             return self.unapplied(monitor.key, result);
         }
-        let changed = differs(&held.state, &step.state);
+        // Of a plain result the newest tick is known from the result itself; of anything else the state says it.
+        let plain = matches!(event, Event::Checked { .. });
+        let changed = differs(&held.state, &step.state) || (!plain && held.state.last_tick != step.state.last_tick);
         let result = result.map(|r| CheckResult { failing: step.state.failing(&held.monitor), ..r });
         if self.pending.results >= PENDING_MAX && !changed && step.changes.is_empty() {
             return Absorbed::Dropped;
@@ -150,8 +153,22 @@ impl Recorder {
         }
     }
 
-    /// Takes in late results together with what they change.
-    pub fn fill(&mut self, key: MonitorKey, late: Vec<CheckResult>, backfilled: Option<Backfilled>, at: Timestamp) {
+    /// Takes in late results together with what they change. What became pending since the list of intervals was read
+    /// is newer than all of it.
+    pub fn fill(
+        &mut self,
+        key: MonitorKey,
+        late: Vec<CheckResult>,
+        mut backfilled: Option<Backfilled>,
+        at: Timestamp,
+    ) {
+        let pending = self.pending.commit.entries.iter().filter(|entry| entry.monitor == key);
+        for change in pending.flat_map(|entry| &entry.changes) {
+            if let (Change::Shown { to, since, .. }, Some(filled)) = (change, &mut backfilled) {
+                filled.intervals.retain(|interval| interval.from < *since);
+                filled.intervals.push(Interval { from: *since, shown: *to });
+            }
+        }
         let entry = Entry { monitor: key, results: late, state: None, wake: None, changes: Vec::new(), backfilled };
         self.push(entry, None, at);
     }
@@ -178,14 +195,14 @@ impl Recorder {
     /// stay. What is pending goes into the same transaction. The new ones come with [`Recorder::admit`].
     pub fn redefine(&mut self, plan: &Plan, wanted: &[Wanted], at: Timestamp) -> (Redefine, Batch) {
         for changed in &plan.changed {
-            self.swap(changed.from.key, &changed.to);
+            self.swap(changed.from.key, &changed.to, at);
             if changed.rekinded() {
                 self.follow(changed.from.key, &Event::Rekinded, at);
             }
             self.switch(changed.from.key, at);
         }
         for (key, wanted) in &plan.unchanged {
-            self.swap(*key, wanted);
+            self.swap(*key, wanted, at);
             self.switch(*key, at);
         }
         for gone in &plan.removed {
@@ -204,12 +221,17 @@ impl Recorder {
     }
 
     /// Gives a known monitor its definition.
-    fn swap(&mut self, key: MonitorKey, to: &Wanted) {
+    fn swap(&mut self, key: MonitorKey, to: &Wanted, at: Timestamp) {
         let monitor = Arc::new(Monitor { key, definition: Arc::clone(&to.definition) });
         if let Some(held) = self.held.get_mut(&key) {
             held.monitor = monitor;
         } else if let Some(state) = self.unclaimed.remove(&key) {
+            let ahead = state.last_tick.is_some_and(|last| last > at);
             self.held.insert(key, Held { monitor, state });
+            if ahead {
+                // The clock was set back while we were away.
+                self.follow(key, &Event::ClockSetBack { to: at }, at);
+            }
         }
     }
 
@@ -260,7 +282,8 @@ impl Recorder {
 
     /// Our clock was set back: every monitor's times are brought back with it.
     pub fn set_back(&mut self, to: Timestamp) {
-        let keys: Vec<MonitorKey> = self.held.keys().copied().collect();
+        let mut keys: Vec<MonitorKey> = self.held.keys().copied().collect();
+        keys.sort_unstable();
         for key in keys {
             self.follow(key, &Event::ClockSetBack { to }, to);
         }

@@ -35,7 +35,7 @@ struct Line {
 
 /// All entries, and those that were taken out.
 #[derive(Clone, Debug)]
-pub struct Catalog {
+pub(crate) struct Catalog {
     lines: Vec<Line>,
     removed: Vec<Line>,
     made: u64,
@@ -44,7 +44,7 @@ pub struct Catalog {
 impl Catalog {
     /// A first configuration.
     #[must_use]
-    pub fn draw(rng: &mut Rng) -> Catalog {
+    pub(crate) fn draw(rng: &mut Rng) -> Catalog {
         let mut catalog = Catalog { lines: Vec::new(), removed: Vec::new(), made: 0 };
         for _ in 0..rng.within(2, 5) {
             let line = catalog.fresh(rng);
@@ -72,7 +72,7 @@ impl Catalog {
     }
 
     /// Makes an edit; says what it was.
-    pub fn edit(&mut self, edit: Edit, rng: &mut Rng) -> String {
+    pub(crate) fn edit(&mut self, edit: Edit, rng: &mut Rng) -> String {
         if edit == Edit::Add || self.lines.is_empty() {
             return self.add(rng);
         }
@@ -113,7 +113,7 @@ impl Catalog {
 
     /// What the configuration asks for.
     #[must_use]
-    pub fn wanted(&self) -> Vec<Wanted> {
+    pub(crate) fn wanted(&self) -> Vec<Wanted> {
         self.lines.iter().map(wanted).collect()
     }
 }

@@ -4,7 +4,7 @@ use crate::rng::Rng;
 
 /// Something that goes wrong, or that somebody does. Spans are milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// The process dies; what was not committed is lost. It comes back after this span.
     Crash(i64),
     /// The process is suspended for this span.
@@ -17,13 +17,15 @@ pub enum Trouble {
     StoreSlow(i64),
     /// Results are delivered late, twice, out of order, or not at all for this span.
     Unruly(i64),
+    /// Somebody wants a monitor checked out of turn.
+    CheckNow,
     /// Somebody edits the configuration.
     Edit(Edit),
 }
 
 /// What somebody edits; which monitor it is about is drawn when it happens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Edit {
+pub(crate) enum Edit {
     /// Another id and name, the same target.
     #[default]
     Rename,
@@ -45,7 +47,7 @@ pub enum Edit {
 
 /// Draws the plan for a world of this length: pairs of (milliseconds since the beginning, trouble), in order.
 #[must_use]
-pub fn plan(seed: u64, length: i64) -> Vec<(i64, Trouble)> {
+pub(crate) fn plan(seed: u64, length: i64) -> Vec<(i64, Trouble)> {
     let mut rng = Rng::new(seed, 1);
     let mut plan = Vec::new();
     let mut at = rng.within(5_000, 60_000);
@@ -67,7 +69,8 @@ fn draw(rng: &mut Rng) -> Trouble {
         28..=35 => Trouble::Step(rng.within(1, 120_000)),
         36..=43 => Trouble::StoreFails(rng.within(100, 40_000)),
         44..=49 => Trouble::StoreSlow(rng.within(1_000, 60_000)),
-        50..=64 => Trouble::Unruly(rng.within(5_000, 90_000)),
+        50..=61 => Trouble::Unruly(rng.within(5_000, 90_000)),
+        62..=67 => Trouble::CheckNow,
         _ => {
             let edits = [
                 Edit::Rename,

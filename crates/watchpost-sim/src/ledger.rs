@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use watchpost_core::uptime::Interval;
-use watchpost_core::{Change, CheckResult, Incident, IncidentId, MonitorKey, Shown, Timestamp, Verdict};
+use watchpost_core::{Change, CheckResult, Incident, IncidentId, MonitorKey, Shown, State, Timestamp, Verdict};
 use watchpost_store::{Entry, IncidentQuery, PAGE_MAX, ResultQuery, Store};
 
 use crate::durable::now_or_never;
@@ -21,7 +21,7 @@ pub(crate) struct Account {
 
 impl Account {
     /// Takes in a committed entry; says what cannot be.
-    pub(crate) fn enter(&mut self, entry: &Entry, fail_after: u32) -> Result<(), String> {
+    pub(crate) fn enter(&mut self, entry: &Entry, confirmed: &BTreeMap<IncidentId, u32>) -> Result<(), String> {
         for result in &entry.results {
             let tick = result.tick.scheduled_at;
             let kept = self.results.get(&tick).is_some_and(|old| !old.is_placeholder() || result.is_placeholder());
@@ -30,7 +30,7 @@ impl Account {
             }
         }
         for change in &entry.changes {
-            self.change(entry.monitor, change, fail_after)?;
+            self.change(entry.monitor, change, confirmed)?;
         }
         if let Some(filled) = &entry.backfilled {
             self.intervals.clone_from(&filled.intervals);
@@ -44,7 +44,12 @@ impl Account {
         Ok(())
     }
 
-    fn change(&mut self, monitor: MonitorKey, change: &Change, fail_after: u32) -> Result<(), String> {
+    fn change(
+        &mut self,
+        monitor: MonitorKey,
+        change: &Change,
+        confirmed: &BTreeMap<IncidentId, u32>,
+    ) -> Result<(), String> {
         match change {
             Change::Shown { to, since, .. } => {
                 self.intervals.retain(|i| i.from < *since);
@@ -54,7 +59,7 @@ impl Account {
                 if let Some(open) = self.open.replace(*incident) {
                     return Err(format!("{monitor:?} went down twice: {open:?} is open, then {incident:?}"));
                 }
-                self.enough_failures(*at, fail_after)?;
+                self.enough_failures(*at, confirmed.get(incident).copied().unwrap_or(1))?;
                 let (id, since, opened_at, reason) = (*incident, *since, *at, reason.clone());
                 let new = Incident { id, monitor, since, opened_at, reason, closed: None };
                 if self.incidents.insert(id, new).is_some() && !self.warped {
@@ -90,6 +95,15 @@ impl Account {
         match failed == wanted || self.warped {
             true => Ok(()),
             false => Err(format!("down at {at} after {failed} of {fail_after} failing ticks that are on record")),
+        }
+    }
+
+    /// The last interval shows what the state shows, since it does.
+    pub(crate) fn ends_with(&self, state: &State) -> Result<(), String> {
+        let last = self.intervals.last().map_or(Shown::Unknown, |last| last.shown);
+        match last == state.shown() {
+            true => Ok(()),
+            false => Err(format!("the intervals end with {last}, the state is {state:?}")),
         }
     }
 

@@ -19,8 +19,8 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn fresh(active: bool) -> Model {
-        Model { paused: !active, ..Model::default() }
+    pub(crate) fn fresh(active: bool, at: Timestamp) -> Model {
+        Model { last: Some(just_before(at)), paused: !active, ..Model::default() }
     }
 
     /// Takes an event in; says whether it must count.
@@ -96,8 +96,7 @@ impl Model {
     }
 
     fn forget(&mut self, at: Timestamp) {
-        let just_before = Timestamp::from_millis(at.as_millis() - 1);
-        *self = Model { last: self.last.max(Some(just_before)), paused: self.paused, ..Model::default() };
+        *self = Model { last: self.last.max(Some(just_before(at))), paused: self.paused, ..Model::default() };
     }
 
     /// Where a state is not what is expected.
@@ -115,4 +114,9 @@ impl Model {
             && state.last_tick == self.last;
         (!same).then(|| format!("the state is {state:?}, expected {self:?}"))
     }
+}
+
+/// A tick of the very moment of an edit counts, one before it does not.
+fn just_before(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millis() - 1)
 }

@@ -58,9 +58,9 @@ impl Network {
         }
     }
 
-    /// What a check of this definition sees that begins now, and how many milliseconds it takes.
+    /// What a check of this definition sees that begins now.
     #[must_use]
-    pub fn observe(&self, definition: &Definition) -> (Observation, i64) {
+    pub fn observe(&self, definition: &Definition) -> Observation {
         let target = target(&definition.spec);
         let mut rng = self.rng(target, self.clock.elapsed());
         let mood = match self.mood(target) {
@@ -75,7 +75,7 @@ impl Network {
             Mood::Down | Mood::Blind => rng.within(0, 5),
             Mood::Mute => timeout,
         };
-        (self.seen(definition, mood, took), took)
+        self.seen(definition, mood, took)
     }
 
     fn seen(&self, definition: &Definition, mood: Mood, took: i64) -> Observation {
@@ -107,12 +107,12 @@ fn target(spec: &Spec) -> u64 {
 impl Check for Network {
     /// Answers at once; whoever simulates lets the time pass that [`Timings::total`] says.
     fn check<'a>(&'a self, definition: &'a Definition) -> BoxFuture<'a, Observation> {
-        Box::pin(std::future::ready(self.observe(definition).0))
+        Box::pin(std::future::ready(self.observe(definition)))
     }
 }
 
 /// How long a check took by its own account.
 #[must_use]
-pub fn took(seen: &Observation) -> Duration {
+pub(crate) fn took(seen: &Observation) -> Duration {
     Duration::from_micros(u64::from(seen.timings.total.unwrap_or(0)))
 }

@@ -8,8 +8,15 @@
 //! Invariants: a commit is durable as a whole or not at all; committing the same results again changes nothing; a
 //! measured result replaces a placeholder of the same tick, never the other way round.
 
+#[doc(hidden)]
+pub mod conformance;
+pub mod memory;
+mod rules;
+pub mod sqlite;
 pub mod types;
 
+pub use memory::MemoryStore;
+pub use sqlite::{SqliteOptions, SqliteStore};
 pub use types::*;
 
 use std::collections::BTreeMap;

@@ -44,7 +44,8 @@ pub struct Entry {
     /// What changed: state intervals and incidents follow from it. [`Change::Shown`] replaces all intervals from its
     /// `since` on.
     pub changes: Vec<Change>,
-    /// What late results changed: replaces all intervals of the monitor and adds the incidents.
+    /// What late results changed: replaces the intervals that begin before the last one it lists (later ones belong to
+    /// the state machine, which may have gone on meanwhile) and adds the incidents.
     pub backfilled: Option<Backfilled>,
 }
 
@@ -205,7 +206,9 @@ pub struct Figures {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the data folder.
-    #[error("the data folder {folder} is in use by another watchpost (process {pid}); stop that one, or give another --data")]
+    #[error(
+        "the data folder {folder} is in use by another watchpost (process {pid}); stop that one, or give another --data"
+    )]
     Locked {
         /// The folder.
         folder: String,

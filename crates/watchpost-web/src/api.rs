@@ -9,7 +9,7 @@ mod status;
 mod stream;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -85,48 +85,57 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 /// The description of all of it, with what the layers around every operation may answer.
-pub(crate) fn description() -> Description {
-    let mut description = routes().into_openapi();
-    let problem = Ref::from_schema_name("Problem");
-    let described = |what: &str| -> RefOr<Described> {
-        let content = ContentBuilder::new().schema(Some(problem.clone())).build();
-        ResponseBuilder::new().description(what).content("application/problem+json", content).build().into()
-    };
-    for item in description.paths.paths.values_mut() {
-        for (operation, changes) in [(&mut item.get, false), (&mut item.post, true)] {
-            let Some(operation) = operation else { continue };
-            let mut common = vec![
-                ("400", "The request makes no sense: no Host header, or a path that is not UTF-8."),
-                ("421", "We listen on loopback only and do not answer to that host name."),
-                ("500", "A defect of ours."),
-                ("503", "The store or the engine cannot answer now."),
-            ];
-            if changes {
-                common.extend([
-                    ("403", "A page of another site made this request."),
-                    ("413", "The body is too large."),
-                    ("415", "The body is not JSON."),
-                    ("422", "The body or a parameter cannot be understood."),
-                ]);
-            }
-            let answers = &mut operation.responses.responses;
-            for (status, what) in common {
-                answers.entry(status.to_owned()).or_insert_with(|| described(what));
+pub(crate) fn description() -> &'static Description {
+    static DESCRIPTION: LazyLock<Description> = LazyLock::new(|| {
+        let mut description = routes().into_openapi();
+        for item in description.paths.paths.values_mut() {
+            for (operation, changes) in [(&mut item.get, false), (&mut item.post, true)] {
+                let Some(operation) = operation else { continue };
+                add_common(&mut operation.responses.responses, changes);
             }
         }
+        description
+    });
+    &DESCRIPTION
+}
+
+fn add_common(answers: &mut BTreeMap<String, RefOr<Described>>, changes: bool) {
+    let described = |what: &str| -> RefOr<Described> {
+        let problem = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(problem)).build();
+        ResponseBuilder::new().description(what).content("application/problem+json", content).build().into()
+    };
+    let mut common = vec![
+        ("400", "The request makes no sense: no Host header, or a path that is not UTF-8."),
+        ("421", "We listen on loopback only and do not answer to that host name."),
+        ("500", "A defect of ours."),
+        ("503", "The store or the engine cannot answer now."),
+    ];
+    if changes {
+        common.extend([
+            ("403", "A page of another site made this request."),
+            ("413", "The body is too large."),
+            ("415", "The body is not JSON."),
+            ("422", "The body or a parameter cannot be understood."),
+        ]);
     }
-    description
+    for (status, what) in common {
+        answers.entry(status.to_owned()).or_insert_with(|| described(what));
+    }
 }
 
 /// This description.
 #[utoipa::path(
-    get, path = "/api/openapi.json", tag = "meta",
+    get, path = "/api/openapi.json", operation_id = "getOpenapi", tag = "meta",
     responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value)),
 )]
 async fn openapi(State(app): Shared) -> Response {
-    let mut description = description();
-    description.servers =
-        app.web.base_url.as_ref().map(|base| vec![ServerBuilder::new().url(base.url().as_str()).build()]);
+    let mut description = description().clone();
+    description.servers = app
+        .web
+        .base_url
+        .as_ref()
+        .map(|base| vec![ServerBuilder::new().url(base.url().as_str().trim_end_matches('/')).build()]);
     document(description).await.into_response()
 }
 

@@ -195,7 +195,6 @@ impl App {
 }
 
 /// All pages, with their layers. It leaves TCP and its limits to [`crate::serve`].
-#[must_use]
 pub fn router(web: WebState) -> Router {
     let app = Arc::new(App::new(web));
     let (api, _) = api::routes().split_for_parts();

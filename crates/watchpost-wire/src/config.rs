@@ -26,7 +26,9 @@ use crate::tree::{Node, Place, Problem, Problems, Reader, Shapes, Tree, Value};
 
 pub use masked::{Masking, document, fingerprint, settings_document};
 pub use monitor::MonitorDoc;
-pub use settings::{Defaults, LogFormat, LogLevel, LogSettings, NetworkSettings, Settings, StorageSettings};
+pub use settings::{
+    Defaults, LogFormat, LogLevel, LogSettings, NetworkSettings, ServerSettings, Settings, StorageSettings,
+};
 pub use target::{NotATarget, monitor_for_url};
 pub use values::{duration_text, parse_duration, parse_size, size_text};
 
@@ -213,7 +215,10 @@ const SHAPES: Shapes = Shapes {
         ("Certificate", "warn"),
     ],
     not_yet: &[
-        ("Configuration", &["channels", "maintenance", "status_pages", "notion", "compatibility", "cluster", "watchdog", "event_log"]),
+        (
+            "Configuration",
+            &["channels", "maintenance", "status_pages", "notion", "compatibility", "cluster", "watchdog", "event_log"],
+        ),
         ("Server", &["tls", "trusted_proxies"]),
         ("Network", &["uplink"]),
         ("Alerting", &["send", "announce_start", "routes", "group", "flapping"]),
@@ -240,13 +245,13 @@ pub fn read(tree: &Tree) -> Result<Configuration, Problems> {
     if let Some(monitors) = tree.root.get("monitors") {
         reader.skip(monitors);
     }
-    let head: Document = reader.read(&tree.root).unwrap_or_default();
+    let head: Document = reader.read_rest(&tree.root).unwrap_or_default();
     let settings = settings::convert(&head, tree, &reader);
     let monitors = read_monitors(tree, &settings.defaults, &reader);
     let problems = reader.into_problems();
     match problems.is_empty() {
         true => Ok(Configuration { settings, monitors }),
-        false => Err(Problems::new(problems, tree.sources.clone())),
+        false => Err(tree.problems(problems, &is_hidden)),
     }
 }
 
@@ -297,7 +302,7 @@ pub fn read_monitor(tree: &Tree, defaults: &Defaults) -> Result<Definition, Prob
         .and_then(|doc| convert::definition(&doc, &tree.root, (defaults, Source::Api), &reader));
     match (read, reader.into_problems()) {
         (Some(definition), problems) if problems.is_empty() => Ok(definition),
-        (_, problems) => Err(Problems::new(problems, tree.sources.clone())),
+        (_, problems) => Err(tree.problems(problems, &is_hidden)),
     }
 }
 
@@ -315,6 +320,11 @@ pub fn is_secret(path: &[&str], key: &str) -> bool {
     }
 }
 
+/// Whether a value is left out when a line is shown. Of a URL only the password is.
+fn is_hidden(path: &[&str], key: &str) -> bool {
+    key != "url" && is_secret(path, key)
+}
+
 /// The JSON Schema (draft 2020-12) of [`Document`], for editors. It describes what is written, before `${NAME}` is
 /// filled in; limits that span several keys are checked only when the configuration is read.
 #[must_use]
@@ -328,7 +338,13 @@ pub fn schema() -> serde_json::Value {
 
 /// Adds `<key>_file` beside the secret keys.
 fn add_secret_files(schema: &mut serde_json::Value) {
-    for (name, keys) in [("Basic", &["password"][..]), ("Auth", &["bearer"]), ("Http", &["body", "url"]), ("Tcp", &["send"]), ("Udp", &["send"])] {
+    for (name, keys) in [
+        ("Basic", &["password"][..]),
+        ("Auth", &["bearer"]),
+        ("Http", &["body", "url"]),
+        ("Tcp", &["send"]),
+        ("Udp", &["send"]),
+    ] {
         for place in [format!("/$defs/{name}"), format!("/$defs/{name}/anyOf/0")] {
             let Some(object) = schema.pointer_mut(&place).and_then(|s| s.as_object_mut()) else { continue };
             if let Some(required) = object.get_mut("required").and_then(|r| r.as_array_mut()) {

@@ -77,7 +77,11 @@ pub struct Place {
 
 /// The texts that places point into.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(Vec<SourceFile>);
+pub struct Sources {
+    files: Vec<SourceFile>,
+    /// Where secrets begin: they are left out when a line is shown.
+    secrets: std::collections::HashSet<Place>,
+}
 
 #[derive(Clone, Debug)]
 struct SourceFile {
@@ -89,7 +93,7 @@ impl Sources {
     /// The path of the file that a place is in.
     #[must_use]
     pub fn path(&self, place: Place) -> Arc<str> {
-        self.0.get(place.file as usize).map_or_else(|| Arc::from(""), |file| file.path.clone())
+        self.files.get(place.file as usize).map_or_else(|| Arc::from(""), |file| file.path.clone())
     }
 
     /// `path:line:column`.
@@ -98,13 +102,17 @@ impl Sources {
         format!("{}:{}:{}", self.path(place), place.line, place.column)
     }
 
+    fn hides(&self, place: Place) -> bool {
+        self.secrets.contains(&place)
+    }
+
     fn text(&self, place: Place) -> &str {
-        self.0.get(place.file as usize).map_or("", |file| &file.text)
+        self.files.get(place.file as usize).map_or("", |file| &file.text)
     }
 
     fn add(&mut self, path: &str, text: &str) -> u32 {
-        self.0.push(SourceFile { path: Arc::from(path), text: Arc::from(text) });
-        u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
+        self.files.push(SourceFile { path: Arc::from(path), text: Arc::from(text) });
+        u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
     }
 }
 
@@ -193,13 +201,14 @@ impl Node {
     }
 
     /// Where the value at the end of a path is written: each step is a key, or the number of an item counted from 0.
-    /// Where a step leads nowhere, the last place reached answers: that is where the missing thing belongs.
+    /// Where a step leads nowhere, the last place reached answers: that is where the missing thing belongs. A number leads
+    /// to the value itself where a single one stands for a list.
     #[must_use]
     pub fn locate<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> Place {
         let mut here = self;
         for step in path {
             let next = match &here.value {
-                Value::Map(_) => here.get(step),
+                Value::Map(_) => here.get(step).or_else(|| step.parse::<usize>().ok().map(|_| here)),
                 Value::List(items) => step.parse::<usize>().ok().and_then(|i| items.get(i)),
                 Value::Scalar(_) => None,
             };
@@ -261,8 +270,61 @@ impl Tree {
     }
 }
 
+impl Tree {
+    /// Problems with what is in this tree. Lines are shown without the values of keys that are secret, which is asked
+    /// as in [`SecretFiles`].
+    #[must_use]
+    pub fn problems(&self, list: Vec<Problem>, is_secret: &dyn Fn(&[&str], &str) -> bool) -> Problems {
+        let mut sources = self.sources.clone();
+        let mut path = Vec::new();
+        find_secrets(&self.root, &mut path, is_secret, &mut |place| {
+            sources.secrets.insert(place);
+        });
+        Problems::new(list, sources)
+    }
+}
+
+/// Tells where the scalars are that a secret key holds, however they are nested.
+fn find_secrets<'n>(
+    node: &'n Node,
+    path: &mut Vec<&'n str>,
+    is_secret: &dyn Fn(&[&str], &str) -> bool,
+    found: &mut dyn FnMut(Place),
+) {
+    match &node.value {
+        Value::Scalar(_) => {}
+        Value::List(items) => {
+            for item in items {
+                path.push("0");
+                find_secrets(item, path, is_secret, found);
+                path.pop();
+            }
+        }
+        Value::Map(entries) => {
+            for entry in entries {
+                match is_secret(path, &entry.key) {
+                    true => all_scalars(&entry.value, found),
+                    false => {
+                        path.push(&entry.key);
+                        find_secrets(&entry.value, path, is_secret, found);
+                        path.pop();
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn all_scalars(node: &Node, found: &mut dyn FnMut(Place)) {
+    match &node.value {
+        Value::Scalar(_) => found(node.place),
+        Value::List(items) => items.iter().for_each(|item| all_scalars(item, found)),
+        Value::Map(entries) => entries.iter().for_each(|entry| all_scalars(&entry.value, found)),
+    }
+}
+
 fn parse_one(input: &Input, sources: &mut Sources, nodes: &mut usize) -> Result<Option<Node>, Vec<Problem>> {
-    let file = u32::try_from(sources.0.len()).unwrap_or(u32::MAX);
+    let file = u32::try_from(sources.files.len()).unwrap_or(u32::MAX);
     if input.bytes.len() > FILE_BYTES_MAX {
         sources.add(&input.path, "");
         let message = format!("the file has {} bytes, more than {FILE_BYTES_MAX}", input.bytes.len());

@@ -79,9 +79,8 @@ pub enum Command {
 }
 
 /// Commands that are named in the documentation and come with later versions.
-pub const NOT_YET: [&str; 11] = [
-    "import", "export", "explain", "report", "backup", "restore", "history", "user", "token", "notion", "migrate",
-];
+pub const NOT_YET: [&str; 11] =
+    ["import", "export", "explain", "report", "backup", "restore", "history", "user", "token", "notion", "migrate"];
 
 /// Options of `serve`.
 #[derive(Debug, Args)]

@@ -3,18 +3,20 @@
 mod show;
 mod watch;
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use watchpost_core::Definition;
 use watchpost_core::plan::Wanted;
 use watchpost_wire::config::{self as document, Masking};
 use watchpost_wire::tree::{FILE_BYTES_MAX, Format, Input, Problems, SecretFiles, Tree};
 
-pub use document::{Defaults, LogFormat, LogLevel, PrivateTargets, Settings, monitor_for_url, schema};
-pub use show::{Form, effective, monitor_text};
-pub use watch::Watcher;
+pub use document::{NotATarget, PrivateTargets, Settings, schema};
+pub use show::{effective, effective_yaml, shown};
+pub use watch::{Watcher, watch};
 
 /// Files of one folder that are merged; more is a folder chosen by mistake.
 const FOLDER_FILES_MAX: usize = 10_000;
@@ -31,6 +33,12 @@ pub enum Source {
 }
 
 impl Source {
+    /// The path as given, for showing.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        self.path().map(|path| path.display().to_string())
+    }
+
     /// The path, if there is one.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
@@ -41,13 +49,27 @@ impl Source {
     }
 }
 
-/// What is looked at to find the configuration; `None` and empty are the same.
+/// The path as given, or what stands in for it.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path() {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("(no configuration file)"),
+        }
+    }
+}
+
+/// Where variables come from: the process's environment, or a test's.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Finds the configuration: `--config`, `$WATCHPOST_CONFIG`, `./watchpost.yml`, `/etc/watchpost/watchpost.yml`, else
 /// nothing. A path that was named is taken even when it does not exist: loading then says so.
 #[must_use]
-pub fn find(named: Option<&Path>, env: Environment<'_>) -> Source {
+pub fn find(named: Option<&Path>) -> Source {
+    find_in(named, &process_environment)
+}
+
+fn find_in(named: Option<&Path>, env: Environment<'_>) -> Source {
     const SEARCHED: [&str; 2] = ["watchpost.yml", "/etc/watchpost/watchpost.yml"];
     let from_env = || env("WATCHPOST_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = named.map(Path::to_path_buf).or_else(from_env).or_else(|| {
@@ -64,7 +86,11 @@ pub fn find(named: Option<&Path>, env: Environment<'_>) -> Source {
 /// The data folder: `--data`, `$WATCHPOST_DATA`, else `data` beside the configuration file (in the folder, for a
 /// folder; in the current folder without a configuration).
 #[must_use]
-pub fn data_folder(named: Option<&Path>, env: Environment<'_>, source: &Source) -> PathBuf {
+pub fn data_folder(named: Option<&Path>, loaded: &Loaded) -> PathBuf {
+    data_folder_in(named, &process_environment, &loaded.source)
+}
+
+fn data_folder_in(named: Option<&Path>, env: Environment<'_>, source: &Source) -> PathBuf {
     let from_env = || env("WATCHPOST_DATA").filter(|path| !path.is_empty()).map(PathBuf::from);
     named.map(Path::to_path_buf).or_else(from_env).unwrap_or_else(|| match source {
         Source::Nothing => PathBuf::from("data"),
@@ -76,6 +102,8 @@ pub fn data_folder(named: Option<&Path>, env: Environment<'_>, source: &Source) 
 /// A configuration that holds.
 #[derive(Clone, Debug)]
 pub struct Loaded {
+    /// Where it was found.
+    pub source: Source,
     /// Everything but the monitors.
     pub settings: Settings,
     /// The monitors, in the order written, with unique ids.
@@ -84,9 +112,9 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
 }
 
-impl Default for Loaded {
-    fn default() -> Loaded {
-        Loaded { settings: Settings::default(), monitors: Vec::new(), files: Vec::new() }
+impl Loaded {
+    fn empty() -> Loaded {
+        Loaded { source: Source::Nothing, settings: Settings::default(), monitors: Vec::new(), files: Vec::new() }
     }
 }
 
@@ -112,13 +140,21 @@ impl From<Problems> for ConfigError {
     }
 }
 
+/// Finds and loads the configuration, with this process's environment. Blocks as [`load`] does.
+///
+/// # Errors
+/// As [`load`].
+pub fn find_and_load(named: Option<&Path>) -> Result<Loaded, ConfigError> {
+    load(&find(named), &process_environment)
+}
+
 /// Loads the configuration. Blocks while it reads files; 100,000 monitors take seconds.
 ///
 /// # Errors
 /// When a file cannot be read, or anything is wrong with what is written: then with every problem found.
 pub fn load(source: &Source, env: Environment<'_>) -> Result<Loaded, ConfigError> {
     let files = match source {
-        Source::Nothing => return Ok(Loaded::default()),
+        Source::Nothing => return Ok(Loaded::empty()),
         Source::File(file) => vec![file.clone()],
         Source::Folder(folder) => {
             files_of(folder).map_err(|cause| ConfigError::Unreadable { path: folder.clone(), cause })?
@@ -142,7 +178,15 @@ pub fn load(source: &Source, env: Environment<'_>) -> Result<Loaded, ConfigError
         Wanted { definition: Arc::new(definition), document }
     };
     let monitors = read.monitors.into_iter().map(wanted).collect();
-    Ok(Loaded { settings: read.settings, monitors, files })
+    Ok(Loaded { source: source.clone(), settings: read.settings, monitors, files })
+}
+
+/// The monitor for a URL given on the command line, with the configuration's defaults.
+///
+/// # Errors
+/// When it is no URL that can be checked.
+pub fn monitor_for_url(url: &str, loaded: &Loaded) -> Result<Definition, NotATarget> {
+    document::monitor_for_url(url, &loaded.settings.defaults)
 }
 
 /// The environment of this process, for [`load`].

@@ -23,8 +23,8 @@ pub struct LogOptions {
 /// When the log file cannot be opened.
 pub fn start(options: &LogOptions) -> anyhow::Result<()> {
     let given = std::env::var("WATCHPOST_LOG").ok().filter(|text| !text.is_empty());
-    let filter = EnvFilter::try_new(given.as_deref().unwrap_or(&options.level))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_new(given.as_deref().unwrap_or(&options.level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     let started = match (&options.file, options.json) {
         (Some(path), true) => builder.json().with_writer(Mutex::new(open(path)?)).try_init(),

@@ -41,6 +41,7 @@ impl Site {
     pub fn taken_over(&self, loaded: &Loaded, at: Timestamp) {
         let old = self.now.load();
         let standing = StandingNow {
+            source: loaded.source.shown(),
             loaded_at: Some(at),
             generation: old.standing.generation + 1,
             error: None,

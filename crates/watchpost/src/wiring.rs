@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use watchpost_checks::{Checker, CheckerOptions};
+use watchpost_checks::{Checker, CheckerOptions, PrivateTargets};
 use watchpost_core::ports::Clock;
 use watchpost_engine::EngineOptions;
 use watchpost_store::Store;
 use watchpost_store::sqlite::{SqliteOptions, SqliteStore};
+
+use watchpost_wire::config;
 
 use crate::config::Settings;
 use crate::logging::{self, LogOptions};
@@ -36,7 +38,10 @@ pub fn start_log(settings: &Settings) -> anyhow::Result<()> {
 pub fn checker(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Checker> {
     let options = CheckerOptions {
         ca_files: settings.network.ca_files.clone(),
-        private_targets: settings.network.private_targets,
+        private_targets: match settings.network.private_targets {
+            config::PrivateTargets::Allow => PrivateTargets::Allow,
+            config::PrivateTargets::Deny => PrivateTargets::Deny,
+        },
         ..CheckerOptions::new(clock)
     };
     Checker::new(options).context("cannot set up checks")
@@ -51,6 +56,19 @@ pub async fn open_store(settings: &Settings, folder: &Path) -> anyhow::Result<Ar
     let file = settings.storage.file.clone();
     let store = SqliteStore::open(SqliteOptions { folder: folder.to_owned(), file }).await?;
     Ok(Arc::new(store))
+}
+
+/// Opens what is there for looking only, also beside a running server. `None` when there is no database yet.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn open_read_only(settings: &Settings, folder: &Path) -> anyhow::Result<Option<Arc<dyn Store>>> {
+    let file = settings.storage.file.clone();
+    if !folder.join(&file).exists() {
+        return Ok(None);
+    }
+    let store = SqliteStore::open_read_only(SqliteOptions { folder: folder.to_owned(), file }).await?;
+    Ok(Some(Arc::new(store)))
 }
 
 /// The engine's options.

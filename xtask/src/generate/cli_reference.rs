@@ -68,7 +68,8 @@ fn written(arg: &Arg) -> String {
 
 fn meaning(arg: &Arg) -> String {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    let mut meaning = help.replace('\n', " ").replace('|', "\\|");
+    // Clap takes the final dot away.
+    let mut meaning = format!("{}.", help.replace('\n', " ").replace('|', "\\|").trim_end_matches('.'));
     let takes_value = arg.get_action().takes_values();
     let defaults: Vec<String> =
         arg.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();

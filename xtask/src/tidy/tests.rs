@@ -1,4 +1,6 @@
 use serde_json::json;
+use watchpost_wire::config;
+use watchpost_wire::tree::{Format, Tree};
 
 use super::*;
 
@@ -128,4 +130,42 @@ fn every_reason_and_fault_code_is_explained() {
     let faults = watchpost_core::FaultCode::ALL.iter().map(|code| code.as_str());
     let missing: Vec<&str> = reasons.chain(faults).filter(|code| !page.contains(&format!("\n| `{code}` |"))).collect();
     assert_eq!(missing, [""; 0], "docs/reference/reasons.md does not explain them");
+}
+
+/// Pages with configurations in them that people copy.
+const GUIDE: [&str; 5] = [
+    "README.md",
+    "docs/guide/checks.md",
+    "docs/guide/getting-started.md",
+    "docs/guide/monitors.md",
+    "docs/guide/operations.md",
+];
+
+/// The YAML blocks of a page, each as a whole configuration: one that is only a monitor is made the only monitor.
+fn configurations(page: &str) -> Vec<String> {
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let whole = |block: &str| ["monitors:", "network:"].iter().any(|key| block.lines().any(|l| l.starts_with(key)));
+    blocks
+        .map(|block| match whole(block) {
+            true => block.to_owned(),
+            false => format!("monitors:\n  - name: it\n    {}\n", block.trim_end().replace('\n', "\n    ")),
+        })
+        .collect()
+}
+
+#[test]
+fn every_configuration_in_the_guide_holds() {
+    let mut tried = 0;
+    for path in GUIDE {
+        let page = std::fs::read_to_string(run::root().unwrap().join(path)).unwrap();
+        for text in configurations(&page) {
+            let mut tree = Tree::parse_text(path, Format::Yaml, &text).unwrap();
+            tree.substitute(&|_| Some("filled-in".to_owned())).unwrap();
+            if let Err(problems) = config::read(&tree) {
+                panic!("{problems}\n{text}");
+            }
+            tried += 1;
+        }
+    }
+    assert!(tried >= 12, "only {tried} configurations found");
 }

@@ -14,7 +14,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, 
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
@@ -109,10 +109,14 @@ impl Pinger {
 
 async fn read(channel: Arc<Channel>) {
     loop {
-        let Ok(mut ready) = channel.io.readable().await else { return };
-        if channel.drain() {
-            ready.clear_ready();
+        if channel.io.readable().await.is_err() {
+            return; // the runtime is going down
         }
+        // Waiting goes on when the socket was found empty.
+        let _ = channel.io.try_io(Interest::READABLE, || match channel.drain() {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => Ok(()),
+        });
         tokio::task::yield_now().await;
     }
 }
@@ -138,7 +142,9 @@ struct Awaited {
 }
 
 struct Channel {
-    io: AsyncFd<Socket>,
+    /// An ICMP socket, not a UDP one: to tokio one datagram socket is like another, and this is its safe way to wait
+    /// for one.
+    io: UdpSocket,
     access: IcmpAccess,
     v6: bool,
     ident: u16,
@@ -162,7 +168,7 @@ impl Channel {
         if access == IcmpAccess::Raw {
             let _ = socket.attach_filter(&only_our_replies(v6, ident));
         }
-        let io = AsyncFd::with_interest(socket, Interest::READABLE | Interest::WRITABLE).map_err(|e| own(&e))?;
+        let io = UdpSocket::from_std(socket.into()).map_err(|e| own(&e))?;
         Ok(Channel { io, access, v6, ident, tokens, count: AtomicU64::new(0), awaited: Mutex::default() })
     }
 
@@ -186,15 +192,15 @@ impl Channel {
     }
 
     async fn send(&self, token: u64, request: &[u8], to: IpAddr) -> io::Result<()> {
-        let address = SocketAddr::new(to, 0).into();
+        let address = SocketAddr::new(to, 0);
         loop {
-            let mut ready = self.io.writable().await?;
+            self.io.writable().await?;
             if let Some(awaited) = self.lock().get_mut(&token) {
                 awaited.sent = Some((wall_clock(), Instant::now()));
             }
-            match ready.try_io(|io| io.get_ref().send_to(request, &address)) {
-                Ok(sent) => return sent.map(|_| ()),
-                Err(_would_block) => {}
+            match self.io.try_send_to(request, address) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return sent.map(|_| ()),
             }
         }
     }
@@ -215,7 +221,7 @@ impl Channel {
     }
 
     fn receive(&self, buffer: &mut [u8], control: &mut [u8]) -> Result<(), Errno> {
-        let fd = self.io.get_ref().as_raw_fd();
+        let fd = self.io.as_raw_fd();
         let mut slices = [IoSliceMut::new(buffer)];
         let message = recvmsg::<SockaddrStorage>(fd, &mut slices, Some(control), MsgFlags::MSG_DONTWAIT)?;
         let length = message.bytes;
@@ -308,4 +314,43 @@ fn only_our_replies(v6: bool, ident: u16) -> Vec<SockFilter> {
     program.push(plain(RETURN, 0xffff));
     program.push(plain(RETURN, 0));
     program
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_rights_the_fault_names_the_remedy() {
+        let denied = io::Error::from(Errno::EACCES);
+        let Cause::Own(fault) = no_socket(&denied, &io::Error::from(Errno::EPERM), false) else {
+            panic!("not a fault");
+        };
+        assert_eq!(fault.code, FaultCode::NoPermission);
+        assert!(fault.text.contains("ping_group_range") && fault.text.contains("CAP_NET_RAW"), "{}", fault.text);
+    }
+
+    #[test]
+    fn a_kernel_without_ipv6_cannot_reach_it() {
+        let unsupported = io::Error::from(Errno::EAFNOSUPPORT);
+        let cause = no_socket(&unsupported, &unsupported, true);
+        assert!(matches!(cause, Cause::Target(FailureKind::Unreachable)), "{cause:?}");
+    }
+
+    #[tokio::test]
+    async fn a_reply_counts_once_and_only_from_whom_it_was_asked_for() {
+        let Ok(channel) = Channel::open(false) else { return }; // not allowed here
+        let (asked, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let (token, mut reply) = channel.expect(asked).unwrap();
+        if let Some(awaited) = channel.lock().get_mut(&token) {
+            awaited.sent = Some((wall_clock(), Instant::now()));
+        }
+        channel.hear(token, other, None);
+        channel.hear(token.wrapping_add(1), asked, None);
+        assert!(reply.try_recv().is_err());
+        channel.hear(token, asked, None);
+        channel.hear(token, asked, None);
+        assert!(reply.try_recv().is_ok());
+        assert!(channel.lock().is_empty());
+    }
 }

@@ -7,7 +7,8 @@ fn addresses(hosts: &Hosts, name: &str) -> Vec<String> {
 
 #[test]
 fn the_hosts_file_is_read_as_its_manual_says() {
-    let hosts = Hosts::parse("127.0.0.1 localhost Box.lan # me\n::1\tlocalhost\n\n# no\nbad line\n10.0.0.7 nas nas.lan");
+    let hosts =
+        Hosts::parse("127.0.0.1 localhost Box.lan # me\n::1\tlocalhost\n\n# no\nbad line\n10.0.0.7 nas nas.lan");
     assert_eq!(addresses(&hosts, "localhost"), ["127.0.0.1", "::1"]);
     assert_eq!(addresses(&hosts, "box.lan"), ["127.0.0.1"]);
     assert_eq!(addresses(&hosts, "nas."), ["10.0.0.7"]);

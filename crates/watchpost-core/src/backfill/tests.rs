@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixture::{monitor, secs, verdict};
+use crate::{IncidentId, MonitorKey, Reason, ReasonCode};
 
 /// `0 up | 60 unknown`: intervals by their beginning in seconds.
 fn intervals(text: &str) -> Vec<Interval> {
@@ -25,7 +26,11 @@ fn late(text: &str) -> Vec<Late> {
 
 /// Fills and compares: the intervals, and each incident as `since..end`.
 fn check(settings: &str, before: &str, ticks: &str, after: &str, incidents: &str) {
-    let filled = backfill(&monitor(settings), &intervals(before), &late(ticks));
+    check_beside(&[], (settings, before), ticks, (after, incidents));
+}
+
+fn check_beside(known: &[Incident], (settings, before): (&str, &str), ticks: &str, (after, incidents): (&str, &str)) {
+    let filled = backfill(&monitor(settings), &intervals(before), known, &late(ticks));
     let shown: Vec<String> =
         filled.intervals.iter().map(|i| format!("{} {}", i.from.as_millis() / 1000, i.shown)).collect();
     assert_eq!(shown.join(" | "), after);
@@ -98,13 +103,26 @@ fn what_is_known_is_not_filled() {
 }
 
 #[test]
-fn an_outage_that_goes_on_through_the_stretch_has_its_incident_already() {
-    check(
-        "",
-        "0 up | 60 down | 120 unknown | 300 down",
-        "120 fail | 180 ok | 240 fail",
-        "0 up | 60 down | 180 up | 240 down",
-        "",
+fn an_outage_within_a_known_one_has_its_incident_already() {
+    let known = |since, closed: Option<i64>| Incident {
+        id: IncidentId::from_number(1),
+        monitor: MonitorKey(0),
+        since: secs(since),
+        opened_at: secs(since),
+        reason: Reason::new(ReasonCode::Refused, None, "connection refused"),
+        closed: closed.map(|at| (secs(at), ClosedWhy::Recovered)),
+    };
+    let before = ("", "0 up | 60 down | 120 unknown | 300 down");
+    let filled = "0 up | 60 down | 180 up | 240 down";
+    for closed in [None, Some(360)] {
+        check_beside(&[known(60, closed)], before, "120 fail | 180 ok | 240 fail", (filled, ""));
+    }
+    // It was closed for another reason before: this is another outage.
+    check_beside(
+        &[known(60, Some(120))],
+        before,
+        "120 ok | 180 ok | 240 fail",
+        ("0 up | 60 down | 120 up | 240 down", "240..300 recovered"),
     );
 }
 
@@ -144,7 +162,7 @@ proptest! {
         (before, late) in histories(), fail_after in 1..4u32
     ) {
         let monitor = monitor(&format!("fail_after {fail_after}"));
-        let filled = backfill(&monitor, &before, &late);
+        let filled = backfill(&monitor, &before, &[], &late);
         prop_assert!(filled.intervals.is_sorted_by(|a, b| a.from < b.from && a.shown != b.shown));
         prop_assert_eq!(filled.intervals.last().map(|i| i.shown), before.last().map(|i| i.shown));
         prop_assert_eq!(filled.intervals.first().map(|i| i.from), before.first().map(|i| i.from));
@@ -163,8 +181,9 @@ proptest! {
         }
         prop_assert!(filled.incidents.is_sorted_by(|a, b| a.closed.unwrap().0 <= b.since));
         // The same results once more have nothing left to fill.
-        let again = backfill(&monitor, &filled.intervals, &late);
+        let again = backfill(&monitor, &filled.intervals, &filled.incidents, &late);
         prop_assert_eq!(again.intervals, filled.intervals);
+        prop_assert_eq!(again.incidents, []);
     }
 
     #[test]
@@ -180,7 +199,7 @@ proptest! {
             tick
         }).collect();
         let gap = [Interval { from: secs(0), shown: Shown::Unknown }, Interval { from: at, shown: Shown::Paused }];
-        let filled = backfill(&monitor, &gap, &late);
+        let filled = backfill(&monitor, &gap, &[], &late);
 
         let mut live = vec![gap[0]];
         let mut went_down = 0;

@@ -13,7 +13,7 @@ use crate::problem::Problem;
 
 /// Checks a monitor now. The result is recorded and counts like any other.
 #[utoipa::path(
-    post, path = "/api/v1/monitors/{id}/check", tag = "monitors",
+    post, path = "/api/v1/monitors/{id}/check", operation_id = "checkMonitor", tag = "monitors",
     params(("id" = String, Path, description = "The monitor's id, percent-encoded.")),
     responses(
         (status = 200, description = "What came of it.", body = api::CheckOutput),
@@ -29,7 +29,7 @@ pub(super) async fn check(State(app): Shared, Id(id): Id, _: NoBody) -> Result<J
 
 /// Pauses a monitor made in the page or the API.
 #[utoipa::path(
-    post, path = "/api/v1/monitors/{id}/pause", tag = "monitors",
+    post, path = "/api/v1/monitors/{id}/pause", operation_id = "pauseMonitor", tag = "monitors",
     params(("id" = String, Path, description = "The monitor's id, percent-encoded.")),
     responses(
         (status = 200, description = "The monitor.", body = api::Monitor),
@@ -44,7 +44,7 @@ pub(super) async fn pause(State(app): Shared, Id(id): Id, _: NoBody) -> Result<J
 
 /// Resumes a monitor made in the page or the API.
 #[utoipa::path(
-    post, path = "/api/v1/monitors/{id}/resume", tag = "monitors",
+    post, path = "/api/v1/monitors/{id}/resume", operation_id = "resumeMonitor", tag = "monitors",
     params(("id" = String, Path, description = "The monitor's id, percent-encoded.")),
     responses(
         (status = 200, description = "The monitor.", body = api::Monitor),

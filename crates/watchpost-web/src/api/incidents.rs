@@ -15,7 +15,7 @@ const CURSOR: char = 'i';
 
 /// Incidents of all monitors that there are, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/incidents", tag = "incidents",
+    get, path = "/api/v1/incidents", operation_id = "listIncidents", tag = "incidents",
     params(
         ("monitor" = Option<String>, Query, description = "Only of this monitor."),
         ("open" = Option<bool>, Query, description = "Only open ones, or only closed ones."),

@@ -18,7 +18,7 @@ const CURSOR: char = 'm';
 
 /// All monitors, in the order of the file.
 #[utoipa::path(
-    get, path = "/api/v1/monitors", tag = "monitors",
+    get, path = "/api/v1/monitors", operation_id = "listMonitors", tag = "monitors",
     params(
         ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Rows on a page; 100 by default."),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
@@ -53,7 +53,7 @@ fn begin(monitors: &[MonitorView], [index, key]: [i64; 2]) -> usize {
 
 /// One monitor.
 #[utoipa::path(
-    get, path = "/api/v1/monitors/{id}", tag = "monitors",
+    get, path = "/api/v1/monitors/{id}", operation_id = "getMonitor", tag = "monitors",
     params(("id" = String, Path, description = "The monitor's id, percent-encoded.")),
     responses(
         (status = 200, description = "The monitor.", body = api::Monitor),
@@ -67,7 +67,7 @@ pub(super) async fn one(State(app): Shared, Id(id): Id) -> Result<Json<api::Moni
 
 /// The monitor's configuration document, with secrets shown as `***`.
 #[utoipa::path(
-    get, path = "/api/v1/monitors/{id}/config", tag = "monitors",
+    get, path = "/api/v1/monitors/{id}/config", operation_id = "getMonitorConfig", tag = "monitors",
     params(("id" = String, Path, description = "The monitor's id, percent-encoded.")),
     responses(
         (status = 200, description = "The document.", body = serde_json::Value),

@@ -16,7 +16,7 @@ const CURSOR: char = 'r';
 
 /// Results of one monitor, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/monitors/{id}/results", tag = "results",
+    get, path = "/api/v1/monitors/{id}/results", operation_id = "listMonitorResults", tag = "results",
     params(
         ("id" = String, Path, description = "The monitor's id, percent-encoded."),
         ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000, description = "Rows on a page; 100 by default."),
@@ -42,7 +42,7 @@ pub(super) async fn of_monitor(State(app): Shared, Id(id): Id, query: Query) -> 
 
 /// Results of all monitors that there are, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/results", tag = "results",
+    get, path = "/api/v1/results", operation_id = "listResults", tag = "results",
     params(
         ("monitor" = Option<String>, Query, description = "Only of this monitor."),
         ("verdict" = Option<String>, Query, description = "Only these verdicts, with commas between: `pass`, `degraded`, `fail`, `inconclusive`."),

@@ -10,7 +10,7 @@ use crate::guard::loopback_only;
 
 /// How Watchpost itself is doing.
 #[utoipa::path(
-    get, path = "/api/v1/status", tag = "meta",
+    get, path = "/api/v1/status", operation_id = "getStatus", tag = "meta",
     responses((status = 200, description = "The standing of process, configuration and engine.", body = api::Status)),
 )]
 pub(super) async fn status(State(app): Shared) -> Json<api::Status> {

@@ -32,7 +32,7 @@ const COMPACT_MAX: usize = 10_000;
 
 /// What becomes durable, as it does: events `hello`, `result` (or `results` in the compact view), `monitors`, `status`.
 #[utoipa::path(
-    get, path = "/api/v1/stream", tag = "live",
+    get, path = "/api/v1/stream", operation_id = "openStream", tag = "live",
     params(
         ("after" = Option<String>, Query, description = "Where to resume: a cursor of the overview or an event id. The header Last-Event-ID wins."),
         ("ids" = Option<String>, Query, description = "Only results of these monitors, with commas between, or given more than once."),

@@ -36,7 +36,7 @@ mod tests {
         let open = "# HELP a_seconds How long.\n# TYPE a_seconds gauge\n# UNIT a_seconds seconds\na_seconds{x=\"# HELP\"} 1.5\n\
                     # HELP c How many.\n# TYPE c counter\nc_total 3\n\
                     # HELP b What.\n# TYPE b info\nb_info{v=\"1\"} 1\n# EOF\n";
-        let classic = super::classic(open);
+        let classic = classic(open);
         assert_eq!(
             classic,
             "# HELP a_seconds How long.\n# TYPE a_seconds gauge\na_seconds{x=\"# HELP\"} 1.5\n\

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use watchpost_core::monitor::{Definition, MonitorId, Pace, Secret, Source, Thresholds};
 use watchpost_core::schedule::{Cron, Schedule};
 use watchpost_core::spec::{
-    DnsSpec, HttpAuth, HttpMethod, HttpSpec, HttpUrl, HttpVersion, IcmpSpec, IpVersion, Spec, TcpSpec, TlsSpec, UdpSpec,
-    VerifyTls,
+    DnsSpec, HttpAuth, HttpMethod, HttpSpec, HttpUrl, HttpVersion, IcmpSpec, IpVersion, Spec, TcpSpec, TlsSpec,
+    UdpSpec, VerifyTls,
 };
 
 use super::monitor::{AuthDoc, HttpDoc, MonitorDoc};
@@ -39,7 +39,8 @@ pub(super) fn definition(
     if let Some(group) = &group {
         check_words(group, &["group"], asked);
     }
-    if doc.regions.as_ref().is_some_and(|regions| regions.iter().any(|region| region != "local") || regions.is_empty()) {
+    if doc.regions.as_ref().is_some_and(|regions| regions.iter().any(|region| region != "local") || regions.is_empty())
+    {
         asked.refuse(&["regions"], "`regions` other than `local` is not supported yet in this version");
     }
     let spec = spec?;
@@ -75,9 +76,12 @@ fn id_and_name(doc: &MonitorDoc, spec: Option<&Spec>, asked: Asked<'_>) -> Optio
     let name = doc.name.clone().or_else(|| doc.id.clone()).or(target)?;
     let id = doc.id.as_deref().map_or_else(|| MonitorId::slug(&name), MonitorId::new);
     let at: &[&str] = if doc.id.is_some() { &["id"] } else { &["name"] };
-    check_words(&name, &["name"], asked);
-    check_words(id.as_str(), at, asked);
-    if id.as_str().is_empty() && doc.id.is_none() && !name.is_empty() {
+    if doc.name.is_some() {
+        check_words(&name, &["name"], asked);
+    }
+    if doc.id.is_some() {
+        check_words(id.as_str(), at, asked);
+    } else if id.as_str().is_empty() && !name.is_empty() {
         asked.refuse(at, format!("no id can be made of `{name}`; write one as `id:`"));
     }
     if matches!(id.as_str(), "." | "..") {
@@ -208,12 +212,13 @@ fn http_spec(doc: &HttpDoc, asked: Asked<'_>) -> Option<HttpSpec> {
     let url = asked.check(&["http", "url"], HttpUrl::parse(&doc.url.0));
     let method = method(doc.method.as_deref().unwrap_or("GET"), asked);
     let verify_tls = verify(doc.verify_tls.as_deref(), "http", asked);
-    let version = match word(doc.version.as_deref().unwrap_or("auto"), &["auto", "1.1", "2"], &["http", "version"], asked) {
-        Some("1.1") => Some(HttpVersion::Http1),
-        Some("2") => Some(HttpVersion::Http2),
-        Some(_) => Some(HttpVersion::Auto),
-        None => None,
-    };
+    let version =
+        match word(doc.version.as_deref().unwrap_or("auto"), &["auto", "1.1", "2"], &["http", "version"], asked) {
+            Some("1.1") => Some(HttpVersion::Http1),
+            Some("2") => Some(HttpVersion::Http2),
+            Some(_) => Some(HttpVersion::Auto),
+            None => None,
+        };
     let ip = ip(doc.ip.as_deref(), "http", asked);
     let headers = headers(doc, asked);
     let auth = match &doc.auth {
@@ -258,7 +263,10 @@ fn method(text: &str, asked: Asked<'_>) -> Option<HttpMethod> {
         }
         method if is_token(method) && method.len() <= METHOD_CHARS_MAX => Some(HttpMethod::One(upper)),
         _ => {
-            asked.refuse(&["http", "method"], format!("`{text}` is not a method; write for example GET, POST or head-then-get"));
+            asked.refuse(
+                &["http", "method"],
+                format!("`{text}` is not a method; write for example GET, POST or head-then-get"),
+            );
             None
         }
     }
@@ -331,7 +339,8 @@ fn ip(text: Option<&str>, kind: &'static str, asked: Asked<'_>) -> Option<IpVers
 fn word(text: &str, words: &[&'static str], path: &[&str], asked: Asked<'_>) -> Option<&'static str> {
     let found = words.iter().find(|word| word.eq_ignore_ascii_case(text));
     if found.is_none() {
-        let hint = nearest(text, words.iter().copied()).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default();
+        let hint =
+            nearest(text, words.iter().copied()).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default();
         let message = format!("`{}` is none of {}{hint}", text.escape_debug(), words.join(", "));
         asked.refuse(path, message);
     }

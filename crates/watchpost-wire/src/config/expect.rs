@@ -14,7 +14,8 @@ const CONDITIONS_MAX: usize = 100;
 
 /// Response codes of DNS that can be expected (RFC 1035 section 4.1.1, RFC 2136 section 2.2).
 const RCODES: [&str; 11] = [
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE",
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH",
+    "NOTZONE",
 ];
 
 /// The keys of `expect` that fit a kind.
@@ -108,7 +109,8 @@ fn refuse_unread(expect: &Expect, http: &HttpSpec, asked: Asked<'_>) {
         return;
     }
     if !http.read_body {
-        asked.refuse(&["expect", key], format!("`expect.{key}` needs the body, which `read_body: false` leaves unread"));
+        asked
+            .refuse(&["expect", key], format!("`expect.{key}` needs the body, which `read_body: false` leaves unread"));
     }
     if http.method == HttpMethod::One("HEAD".to_owned()) {
         asked.refuse(&["expect", key], format!("`expect.{key}` needs a body, and an answer to HEAD has none; use GET"));
@@ -137,7 +139,7 @@ fn loss(doc: &LossDoc, path: &[&str], asked: Asked<'_>) -> LossExpect {
 fn body(doc: &BodyExpectDoc, asked: Asked<'_>) -> TextExpect {
     let mut matches = Vec::new();
     for (i, text) in doc.matches.iter().enumerate() {
-        matches.extend(asked.check(&["expect", "body", "matches", &i.to_string()], Pattern::parse(text)));
+        matches.extend(asked.check(&["expect", "body", "matches", &i.to_string()], pattern(text)));
     }
     for (key, texts) in [("contains", &doc.contains), ("lacks", &doc.lacks)] {
         if texts.iter().any(String::is_empty) {
@@ -147,14 +149,25 @@ fn body(doc: &BodyExpectDoc, asked: Asked<'_>) -> TextExpect {
     TextExpect { contains: doc.contains.clone(), matches, lacks: doc.lacks.clone() }
 }
 
+/// A pattern; what is wrong with it is said in one line.
+fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::parse(text).map_err(|e| {
+        let said = e.to_string();
+        let last = said.lines().last().unwrap_or("").trim().trim_start_matches("error: ");
+        format!("not a regular expression: {}", last.trim_start_matches("not a regular expression: "))
+    })
+}
+
 fn json(doc: &JsonExpectDoc, i: usize, asked: Asked<'_>) -> Vec<JsonExpect> {
     let at = i.to_string();
-    let Some(path) = asked.check(&["expect", "json", &at, "path"], JsonPath::parse(&doc.path)) else { return Vec::new() };
+    let Some(path) = asked.check(&["expect", "json", &at, "path"], JsonPath::parse(&doc.path)) else {
+        return Vec::new();
+    };
     let mut ops = Vec::new();
     ops.extend(doc.exists.map(|flag| JsonOp::Exists(flag.0)));
     ops.extend(doc.equals.0.clone().map(JsonOp::Equals));
     if let Some(text) = &doc.matches {
-        ops.extend(asked.check(&["expect", "json", &at, "matches"], Pattern::parse(text)).map(JsonOp::Matches));
+        ops.extend(asked.check(&["expect", "json", &at, "matches"], pattern(text)).map(JsonOp::Matches));
     }
     ops.extend(doc.contains.clone().map(JsonOp::Contains));
     if doc.min.is_some() || doc.max.is_some() {
@@ -182,7 +195,7 @@ fn header(name: &str, doc: &HeaderExpectDoc, asked: Asked<'_>) -> Vec<HeaderExpe
     ops.extend(doc.exists.map(|flag| HeaderOp::Exists(flag.0)));
     ops.extend(doc.equals.clone().map(HeaderOp::Equals));
     if let Some(text) = &doc.matches {
-        ops.extend(asked.check(&["expect", "headers", name, "matches"], Pattern::parse(text)).map(HeaderOp::Matches));
+        ops.extend(asked.check(&["expect", "headers", name, "matches"], pattern(text)).map(HeaderOp::Matches));
     }
     ops.extend(doc.contains.clone().map(HeaderOp::Contains));
     if ops.is_empty() {
@@ -195,15 +208,11 @@ fn header(name: &str, doc: &HeaderExpectDoc, asked: Asked<'_>) -> Vec<HeaderExpe
 }
 
 fn dns(doc: &DnsExpectDoc, asked: Asked<'_>) -> DnsExpect {
-    let rcode = doc.rcode.as_ref().and_then(|text| {
-        let upper = text.to_ascii_uppercase();
-        if !RCODES.contains(&&*upper) {
-            let message = format!("`{text}` is not a response code; expected one of {}", RCODES.join(", "));
-            asked.refuse(&["expect", "dns", "rcode"], message);
-        }
-        // The default rule also wants a record, so NOERROR written out is kept apart from it.
-        Some(upper)
-    });
+    let rcode = doc.rcode.as_ref().map(|text| text.to_ascii_uppercase());
+    if let Some(code) = rcode.as_deref().filter(|code| !RCODES.contains(code)) {
+        let message = format!("`{code}` is not a response code; expected one of {}", RCODES.join(", "));
+        asked.refuse(&["expect", "dns", "rcode"], message);
+    }
     let exact = doc.exact.is_some_and(|flag| flag.0);
     if exact && doc.answers.is_empty() {
         asked.refuse(&["expect", "dns", "exact"], "`exact` needs `answers`");

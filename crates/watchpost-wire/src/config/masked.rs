@@ -117,7 +117,9 @@ fn spec(spec: &Spec, masking: Masking) -> Value {
         Spec::Udp(UdpSpec { address, send: sent, ip }) => {
             json!({ "address": address.to_string(), "send": send(sent), "ip": ip_word(*ip) })
         }
-        Spec::Icmp(icmp) => json!({ "host": icmp.host, "count": icmp.count, "size": icmp.size, "ip": ip_word(icmp.ip) }),
+        Spec::Icmp(icmp) => {
+            json!({ "host": icmp.host, "count": icmp.count, "size": icmp.size, "ip": ip_word(icmp.ip) })
+        }
         Spec::Dns(DnsSpec { name, record, server, tcp }) => json!({
             "name": name, "type": record.as_str(), "server": server.map(|server| server.to_string()),
             "protocol": if *tcp { "tcp" } else { "udp" },
@@ -129,7 +131,9 @@ fn http_spec(http: &HttpSpec, masking: Masking) -> Value {
     let headers: Map<String, Value> =
         http.headers.iter().map(|(name, value)| (name.clone(), masking.secret(value))).collect();
     let auth = http.auth.as_ref().map(|auth| match auth {
-        HttpAuth::Basic { user, password } => json!({ "basic": { "user": user, "password": masking.secret(password) } }),
+        HttpAuth::Basic { user, password } => {
+            json!({ "basic": { "user": user, "password": masking.secret(password) } })
+        }
         HttpAuth::Bearer(token) => json!({ "bearer": masking.secret(token) }),
     });
     json!({
@@ -253,19 +257,19 @@ fn headers(expect: &Expect) -> Value {
 /// say is in every monitor's document already.
 #[must_use]
 pub fn settings_document(settings: &Settings) -> Value {
-    let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
+    let listen: Vec<String> = settings.server.listen.iter().map(ToString::to_string).collect();
     let ca_files: Vec<String> = settings.network.ca_files.iter().map(|file| file.display().to_string()).collect();
     json!({
-        "server": without_nulls(json!({ "listen": listen, "base_url": settings.base_url })),
+        "server": without_nulls(json!({ "listen": listen, "base_url": settings.server.base_url })),
         "log": without_nulls(json!({
-            "level": settings.log.level.as_str(),
-            "format": settings.log.format.as_str(),
+            "level": settings.log.level,
+            "format": if settings.log.json { "json" } else { "text" },
             "file": settings.log.file.as_ref().map(|file| file.display().to_string()),
         })),
         "storage": {
-            "url": format!("sqlite://{}", settings.storage.sqlite.display()),
+            "url": format!("sqlite://{}", settings.storage.file.display()),
             "keep": { "results": time(settings.storage.keep_results), "history": time(settings.storage.keep_history) },
-            "size_max": size_text(settings.storage.size_max),
+            "size_max": settings.storage.size_max.map(size_text),
         },
         "network": {
             "ca_files": ca_files,

@@ -141,12 +141,6 @@ fn verify_tls(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({ "enum": [true, false, "true", "false", "fallback", null] })
 }
 
-impl Default for Hidden {
-    fn default() -> Hidden {
-        Hidden(String::new())
-    }
-}
-
 /// Credentials of a request: one of the two.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename = "Auth")]

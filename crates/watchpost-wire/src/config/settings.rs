@@ -15,12 +15,10 @@ use super::{Asked, DefaultExpectDoc, DefaultsDoc, Document, PrivateTargets};
 use crate::tree::{Reader, Tree};
 
 /// Everything but the monitors.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// Addresses to listen on; port 0 takes a free one.
-    pub listen: Vec<SocketAddr>,
-    /// The address that people reach it at, without a final slash; `None`: links are relative.
-    pub base_url: Option<String>,
+    /// The web server.
+    pub server: ServerSettings,
     /// The log.
     pub log: LogSettings,
     /// The store.
@@ -31,15 +29,36 @@ pub struct Settings {
     pub defaults: Defaults,
 }
 
+/// The web server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerSettings {
+    /// Addresses to listen on; port 0 takes a free one.
+    pub listen: Vec<SocketAddr>,
+    /// The address that people reach it at, without a final slash; `None`: links are relative.
+    pub base_url: Option<String>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> ServerSettings {
+        ServerSettings { listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))], base_url: None }
+    }
+}
+
 /// The log.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// Least important messages written.
-    pub level: LogLevel,
-    /// How lines are written.
-    pub format: LogFormat,
+    /// Least important messages written: `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// One JSON object a line, instead of text for people.
+    pub json: bool,
     /// The file appended to; `None`: standard error.
     pub file: Option<PathBuf>,
+}
+
+impl Default for LogSettings {
+    fn default() -> LogSettings {
+        LogSettings { level: LogLevel::default().as_str().to_owned(), json: false, file: None }
+    }
 }
 
 /// How important a message is.
@@ -61,8 +80,7 @@ pub enum LogLevel {
 
 impl LogLevel {
     /// The word in the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             LogLevel::Error => "error",
             LogLevel::Warn => "warn",
@@ -84,37 +102,26 @@ pub enum LogFormat {
     Json,
 }
 
-impl LogFormat {
-    /// The word in the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            LogFormat::Text => "text",
-            LogFormat::Json => "json",
-        }
-    }
-}
-
 /// The store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageSettings {
     /// The SQLite file; when relative, to the data folder.
-    pub sqlite: PathBuf,
+    pub file: PathBuf,
     /// How long single results are kept.
     pub keep_results: Duration,
     /// How long hourly figures, states and incidents are kept.
     pub keep_history: Duration,
-    /// Bytes beyond which the oldest results go.
-    pub size_max: u64,
+    /// Bytes beyond which the oldest results go; `None`: no limit.
+    pub size_max: Option<u64>,
 }
 
 impl Default for StorageSettings {
     fn default() -> StorageSettings {
         StorageSettings {
-            sqlite: PathBuf::from("watchpost.db"),
+            file: PathBuf::from("watchpost.db"),
             keep_results: DAY * 35,
             keep_history: DAY * 365 * 5,
-            size_max: 2 << 30,
+            size_max: Some(2 << 30),
         }
     }
 }
@@ -181,36 +188,22 @@ impl Default for Defaults {
     }
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
-            base_url: None,
-            log: LogSettings::default(),
-            storage: StorageSettings::default(),
-            network: NetworkSettings::default(),
-            defaults: Defaults::default(),
-        }
-    }
-}
-
 /// Turns the sections into values; what is wrong is noted, and the default stands in for it.
 pub(super) fn convert(head: &Document, tree: &Tree, reader: &Reader) -> Settings {
     let asked = Asked { node: &tree.root, reader };
     let mut settings = Settings::default();
     if let Some(server) = &head.server {
         if let Some(listen) = &server.listen {
-            settings.listen = addresses(listen, asked);
+            settings.server.listen = addresses(listen, asked);
         }
-        settings.base_url = server.base_url.as_deref().and_then(|text| {
-            asked.check(&["server", "base_url"], base_url(text))
-        });
+        settings.server.base_url =
+            server.base_url.as_deref().and_then(|text| asked.check(&["server", "base_url"], base_url(text)));
     }
     if let Some(log) = &head.log {
         let file = log.file.as_deref().filter(|file| !file.is_empty());
         settings.log = LogSettings {
-            level: log.level.unwrap_or_default(),
-            format: log.format.unwrap_or_default(),
+            level: log.level.unwrap_or_default().as_str().to_owned(),
+            json: log.format.unwrap_or_default() == LogFormat::Json,
             file: file.map(|file| beside(tree, &["log", "file"], file)),
         };
     }
@@ -267,7 +260,8 @@ fn addresses(listen: &[String], asked: Asked<'_>) -> Vec<SocketAddr> {
 fn base_url(text: &str) -> Result<String, String> {
     let example = "write for example https://watch.example.org/sub";
     let url = url::Url::parse(text).map_err(|e| format!("not a URL: {e}; {example}"))?;
-    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    let plain =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
     match matches!(url.scheme(), "http" | "https") && url.host().is_some() && plain {
         true => Ok(text.trim_end_matches('/').to_owned()),
         false => Err(format!("the base URL is an http(s) address without user, query and fragment; {example}")),
@@ -280,9 +274,12 @@ fn storage(head: &Document, asked: Asked<'_>, settings: &mut StorageSettings) {
         let path = ["storage", "url"];
         let file = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
         match file {
-            Some(file) if !file.is_empty() && !file.contains(['?', '#']) => settings.sqlite = PathBuf::from(file),
+            Some(file) if !file.is_empty() && !file.contains(['?', '#']) => settings.file = PathBuf::from(file),
             None if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                asked.refuse(&path, "`storage.url: postgres://` is not supported yet in this version; write sqlite://watchpost.db");
+                asked.refuse(
+                    &path,
+                    "`storage.url: postgres://` is not supported yet in this version; write sqlite://watchpost.db",
+                );
             }
             Some(_) | None => asked.refuse(&path, "expected sqlite://FILE, such as sqlite://watchpost.db"),
         }
@@ -290,7 +287,7 @@ fn storage(head: &Document, asked: Asked<'_>, settings: &mut StorageSettings) {
     let keep = storage.keep.unwrap_or_default();
     settings.keep_results = keep.results.map_or(settings.keep_results, |time| time.0);
     settings.keep_history = keep.history.map_or(settings.keep_history, |time| time.0);
-    settings.size_max = storage.size_max.map_or(settings.size_max, |size| size.0);
+    settings.size_max = storage.size_max.map_or(settings.size_max, |size| Some(size.0));
     if settings.keep_history < settings.keep_results && keep.history.is_some() {
         asked.refuse(&["storage", "keep", "history"], "history cannot be kept for less time than results");
     }

@@ -17,7 +17,11 @@ const HOST_CHARS_MAX: usize = 253;
 
 /// `host:port`, `[::1]:port`, each also with `kind://` in front.
 pub(super) fn host_port(text: &str, kind: &str, default_port: Option<u16>) -> Result<HostPort, String> {
-    let example = format!("write for example db.example.org:{} or [::1]:{}", default_port.unwrap_or(5432), default_port.unwrap_or(5432));
+    let example = format!(
+        "write for example db.example.org:{} or [::1]:{}",
+        default_port.unwrap_or(5432),
+        default_port.unwrap_or(5432)
+    );
     let rest = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case(kind) => rest.trim_end_matches('/'),
         Some((scheme, _)) => return Err(format!("`{scheme}://` is not an address of a {kind} monitor; {example}")),
@@ -30,7 +34,10 @@ pub(super) fn host_port(text: &str, kind: &str, default_port: Option<u16>) -> Re
             (address, after.strip_prefix(':').or(after.is_empty().then_some("")).ok_or_else(|| example.clone())?)
         }
         None if rest.parse::<Ipv6Addr>().is_ok() => {
-            return Err(format!("an IPv6 address needs brackets and a port: [{rest}]:{}", default_port.unwrap_or(5432)));
+            return Err(format!(
+                "an IPv6 address needs brackets and a port: [{rest}]:{}",
+                default_port.unwrap_or(5432)
+            ));
         }
         None => rest.rsplit_once(':').unwrap_or((rest, "")),
     };
@@ -125,7 +132,8 @@ pub fn monitor_for_url(url: &str, defaults: &Defaults) -> Result<Definition, Not
         "http" | "https" => "http",
         kind @ ("tcp" | "tls" | "udp" | "icmp" | "dns") => kind,
         _ => {
-            let known = "https://, http://, tcp://host:port, tls://host:port, udp://host:port, icmp://host or dns://name";
+            let known =
+                "https://, http://, tcp://host:port, tls://host:port, udp://host:port, icmp://host or dns://name";
             return Err(NotATarget(format!("`{}` is not a URL to check; it begins with {known}", url.escape_debug())));
         }
     };
@@ -141,4 +149,3 @@ pub fn monitor_for_url(url: &str, defaults: &Defaults) -> Result<Definition, Not
     };
     Ok(Definition { id: MonitorId::new(&shown), name: shown, source: Source::Api, active: true, ..definition })
 }
-

@@ -99,11 +99,9 @@ impl<'de, const MIN_MS: u64, const MAX_MS: u64> Deserialize<'de> for Time<MIN_MS
         let (min, max) = (Duration::from_millis(MIN_MS), Duration::from_millis(MAX_MS));
         match (min..=max).contains(&duration) {
             true => Ok(Time(duration)),
-            false => Err(Error::custom(format!(
-                "`{text}` is not between {} and {}",
-                duration_text(min),
-                duration_text(max)
-            ))),
+            false => {
+                Err(Error::custom(format!("`{text}` is not between {} and {}", duration_text(min), duration_text(max))))
+            }
         }
     }
 }
@@ -158,7 +156,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 /// A size as [`parse_size`] reads it back: `1MiB`, `1500B`.
 #[must_use]
 pub fn size_text(bytes: u64) -> String {
-    let binary = SIZES.into_iter().take(4).rev().find(|(_, unit)| bytes >= *unit && bytes % unit == 0);
+    let binary = SIZES.into_iter().take(4).rev().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
     match binary {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None => format!("{bytes}B"),
@@ -175,9 +173,7 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Size<MIN, MAX> {
         let bytes = parse_size(&text).map_err(Error::custom)?;
         match (MIN..=MAX).contains(&bytes) {
             true => Ok(Size(bytes)),
-            false => {
-                Err(Error::custom(format!("`{text}` is not between {} and {}", size_text(MIN), size_text(MAX))))
-            }
+            false => Err(Error::custom(format!("`{text}` is not between {} and {}", size_text(MIN), size_text(MAX)))),
         }
     }
 }
@@ -294,7 +290,7 @@ impl JsonSchema for Flag {
 }
 
 /// A text that must not be shown: its `Debug` prints `***`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Hidden(pub String);
 
 impl fmt::Debug for Hidden {

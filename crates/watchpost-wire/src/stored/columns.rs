@@ -27,10 +27,16 @@ pub(super) const COLUMNS: &[Column] = &[
     Column { put: put_regions, take: take_regions },
     Column { put: put_verdicts, take: take_verdicts },
     Column { put: |o, rows| put_stage(o, rows, |t| t.dns), take: |i, rows| take_stage(i, rows, |t| &mut t.dns) },
-    Column { put: |o, rows| put_stage(o, rows, |t| t.connect), take: |i, rows| take_stage(i, rows, |t| &mut t.connect) },
+    Column {
+        put: |o, rows| put_stage(o, rows, |t| t.connect),
+        take: |i, rows| take_stage(i, rows, |t| &mut t.connect),
+    },
     Column { put: |o, rows| put_stage(o, rows, |t| t.tls), take: |i, rows| take_stage(i, rows, |t| &mut t.tls) },
     Column { put: |o, rows| put_stage(o, rows, |t| t.ttfb), take: |i, rows| take_stage(i, rows, |t| &mut t.ttfb) },
-    Column { put: |o, rows| put_stage(o, rows, |t| t.transfer), take: |i, rows| take_stage(i, rows, |t| &mut t.transfer) },
+    Column {
+        put: |o, rows| put_stage(o, rows, |t| t.transfer),
+        take: |i, rows| take_stage(i, rows, |t| &mut t.transfer),
+    },
     Column { put: put_totals, take: take_totals },
     Column { put: put_addresses, take: take_addresses },
     Column { put: put_http, take: take_http },
@@ -178,7 +184,11 @@ fn take_stage(
 
 /// What the stages add up to: the total is a little more than that, and only the little is stored.
 pub(super) fn stages_sum(timings: &Timings) -> i64 {
-    [timings.dns, timings.connect, timings.tls, timings.ttfb, timings.transfer].into_iter().flatten().map(i64::from).sum()
+    [timings.dns, timings.connect, timings.tls, timings.ttfb, timings.transfer]
+        .into_iter()
+        .flatten()
+        .map(i64::from)
+        .sum()
 }
 
 fn put_totals(out: &mut Writer, rows: &[CheckResult]) -> bool {

@@ -30,11 +30,7 @@ fn plain(monitor: u32, n: i64) -> CheckResult {
     };
     let due = BEGIN_MS + i64::from(monitor) * 37 + n * 60_000;
     CheckResult {
-        tick: Tick {
-            monitor: MonitorKey(monitor),
-            region: Region::local(),
-            scheduled_at: Timestamp::from_millis(due),
-        },
+        tick: Tick { monitor: MonitorKey(monitor), region: Region::local(), scheduled_at: Timestamp::from_millis(due) },
         at: Timestamp::from_millis(due + n % 3),
         verdict: Verdict::Pass,
         timings,
@@ -53,8 +49,7 @@ fn samples() -> Vec<CheckResult> {
     let mut rows: Vec<CheckResult> = (0..8).map(|n| plain(7, n)).collect();
     rows[1].verdict = Verdict::Fail(Reason::new(ReasonCode::Timeout, Stage::Tls, "TLS handshake timed out after 5 s"));
     rows[1].failing = Some(Failing { count: 1, of: 3 });
-    rows[1].timings =
-        Timings { tls: None, ttfb: None, transfer: None, total: Some(5_015_100), ..rows[1].timings };
+    rows[1].timings = Timings { tls: None, ttfb: None, transfer: None, total: Some(5_015_100), ..rows[1].timings };
     rows[1].http = None;
     rows[1].tls = None;
     rows[2].verdict = Verdict::Degraded(Reason::new(ReasonCode::Latency, None, "took 612 ms"));
@@ -108,8 +103,13 @@ fn states() -> Vec<State> {
         Phase::Degraded { reason: complaint.clone() },
         Phase::Failing { since: at, failures: 2, reason: reason.clone(), before: Standing::Up },
         Phase::Failing { since: at, failures: 1, reason: reason.clone(), before: Standing::Unknown },
-        Phase::Failing { since: at, failures: 1, reason: reason.clone(), before: Standing::Degraded { reason: complaint } },
-        Phase::Down { since: at, passes: 1, reason, incident: IncidentId::derive(MonitorKey(7), at) },
+        Phase::Failing {
+            since: at,
+            failures: 1,
+            reason: reason.clone(),
+            before: Standing::Degraded { reason: complaint },
+        },
+        Phase::Down { since: at, passes: 1, reason, incident: IncidentId::from_number(4_723_436_545_355_022) },
         Phase::Paused,
     ];
     let blind = Blind { since: at, fault: Fault::new(FaultCode::OutOfFiles, "too many open files"), told: true };
@@ -184,11 +184,13 @@ fn text() -> impl Strategy<Value = Arc<str>> {
 
 fn verdict() -> impl Strategy<Value = Verdict> {
     let stage = || proptest::option::of(proptest::sample::select(Stage::ALL.to_vec()));
-    let reason = || {
-        (proptest::sample::select(ReasonCode::ALL.to_vec()), stage(), text())
-            .prop_map(|(code, stage, text)| Reason { code, stage, text })
-    };
-    let fault = (proptest::sample::select(FaultCode::ALL.to_vec()), text()).prop_map(|(code, text)| Fault { code, text });
+    let reason =
+        || {
+            (proptest::sample::select(ReasonCode::ALL.to_vec()), stage(), text())
+                .prop_map(|(code, stage, text)| Reason { code, stage, text })
+        };
+    let fault =
+        (proptest::sample::select(FaultCode::ALL.to_vec()), text()).prop_map(|(code, text)| Fault { code, text });
     prop_oneof![
         4 => Just(Verdict::Pass),
         1 => reason().prop_map(Verdict::Degraded),
@@ -199,8 +201,14 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 
 fn timings() -> impl Strategy<Value = Timings> {
     let time = || proptest::option::of(prop_oneof![0..100_000_u32, any::<u32>()]);
-    (time(), time(), time(), time(), time(), time())
-        .prop_map(|(dns, connect, tls, ttfb, transfer, total)| Timings { dns, connect, tls, ttfb, transfer, total })
+    (time(), time(), time(), time(), time(), time()).prop_map(|(dns, connect, tls, ttfb, transfer, total)| Timings {
+        dns,
+        connect,
+        tls,
+        ttfb,
+        transfer,
+        total,
+    })
 }
 
 prop_compose! {

@@ -82,7 +82,7 @@ impl fmt::Display for Problems {
             };
             write!(f, "{}: {}", self.sources.show(place), problem.message)?;
             if let Some(line) = self.sources.text(place).lines().nth((place.line - 1) as usize) {
-                write_line(f, line, place)?;
+                write_line(f, line, place, &self.sources)?;
             }
         }
         if self.more > 0 {
@@ -92,8 +92,9 @@ impl fmt::Display for Problems {
     }
 }
 
-fn write_line(f: &mut fmt::Formatter<'_>, line: &str, place: Place) -> fmt::Result {
-    let (masked, caret) = mask(line, (place.column - 1) as usize);
+fn write_line(f: &mut fmt::Formatter<'_>, line: &str, place: Place, sources: &Sources) -> fmt::Result {
+    let begins = |i: usize| sources.hides(Place { column: super::small(i + 1), ..place });
+    let (masked, caret) = mask(line, (place.column - 1) as usize, &begins);
     let chars: Vec<char> = masked.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let from = match chars.len() > LINE_SHOWN_MAX {
         true => caret.saturating_sub(LINE_SHOWN_MAX / 2),
@@ -105,11 +106,15 @@ fn write_line(f: &mut fmt::Formatter<'_>, line: &str, place: Place) -> fmt::Resu
     write!(f, "\n{number} | {}\n{margin} | {}^", shown.trim_end(), " ".repeat(caret - from))
 }
 
-/// Replaces what may be a secret in a source line: passwords in URLs, and values of keys that sound like secrets, also
-/// misspelt ones, for those are what a message is about. Returns the line and where the character at `caret` now is.
-fn mask(line: &str, caret: usize) -> (String, usize) {
+/// Replaces what may be a secret in a source line: values that are known to be (those that `begins` tells), passwords in
+/// URLs, and values of keys that sound like secrets, also misspelt ones, for those are what a message is about. Returns
+/// the line and where the character at `caret` now is.
+fn mask(line: &str, caret: usize, begins: &dyn Fn(usize) -> bool) -> (String, usize) {
     let chars: Vec<char> = line.chars().collect();
     let mut hidden = vec![false; chars.len()];
+    for start in (0..chars.len()).filter(|i| begins(*i)) {
+        hide_value(&chars, start, &mut hidden);
+    }
     hide_url_passwords(&chars, &mut hidden);
     hide_values(&chars, &mut hidden);
     let mut masked = String::with_capacity(line.len());
@@ -153,7 +158,8 @@ fn hide_url_passwords(chars: &[char], hidden: &mut [bool]) {
 
 fn hide_values(chars: &[char], hidden: &mut [bool]) {
     for colon in 0..chars.len() {
-        let separates = chars[colon] == '=' || chars[colon] == ':' && chars.get(colon + 1).is_none_or(|c| " \t\"'".contains(*c));
+        let separates =
+            chars[colon] == '=' || chars[colon] == ':' && chars.get(colon + 1).is_none_or(|c| " \t\"'".contains(*c));
         if !separates || hidden[colon] {
             continue;
         }
@@ -167,25 +173,31 @@ fn hide_values(chars: &[char], hidden: &mut [bool]) {
         if !sounds_secret(&key) {
             continue;
         }
-        let Some(start) = (colon + 1..chars.len()).find(|i| !" \t".contains(chars[*i])) else { continue };
-        let end = match chars[start] {
-            '{' | '[' | '|' | '>' => continue,
-            quote @ ('"' | '\'') => (start + 1..chars.len()).find(|i| chars[*i] == quote).map(|i| i + 1),
-            _ => (start..chars.len()).find(|i| ",}]".contains(chars[*i])),
-        };
-        hidden[start..end.unwrap_or(chars.len())].fill(true);
+        if let Some(start) = (colon + 1..chars.len()).find(|i| !" \t".contains(chars[*i])) {
+            hide_value(chars, start, hidden);
+        }
     }
+}
+
+/// Hides one value: a quoted text, or what there is up to a separator. A map shows its keys.
+fn hide_value(chars: &[char], start: usize, hidden: &mut [bool]) {
+    let end = match chars[start] {
+        '{' => return,
+        '[' => (start..chars.len()).find(|i| chars[*i] == ']'),
+        quote @ ('"' | '\'') => (start + 1..chars.len()).find(|i| chars[*i] == quote).map(|i| i + 1),
+        _ => (start..chars.len()).find(|i| ",}]".contains(chars[*i])),
+    };
+    let end = end.unwrap_or(chars.len());
+    let blanks = chars[start..end].iter().rev().take_while(|c| c.is_whitespace()).count();
+    hidden[start..end - blanks].fill(true);
 }
 
 fn sounds_secret(key: &str) -> bool {
     const PARTS: [&str; 9] = ["pass", "pasw", "pwd", "secret", "token", "bearer", "auth", "cookie", "credential"];
-    const WORDS: [&str; 8] = ["password", "token", "bearer", "secret", "key", "apikey", "body", "send"];
+    const WORDS: [&str; 4] = ["password", "token", "bearer", "secret"];
     if key.ends_with("_file") {
         return false;
     }
-    let close = |word: &&str| match word.len() {
-        0..=4 => *key == **word,
-        _ => strsim::osa_distance(key, word) <= 2,
-    };
-    PARTS.iter().any(|part| key.contains(part)) || key.contains("key") || WORDS.iter().any(|word| close(word))
+    let close = |word: &&str| strsim::osa_distance(key, word) <= 2;
+    PARTS.iter().any(|part| key.contains(part)) || key.contains("key") || WORDS.iter().any(close)
 }

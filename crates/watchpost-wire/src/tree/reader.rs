@@ -68,9 +68,15 @@ impl Reader {
     #[must_use]
     pub fn read<'a, T: de::Deserialize<'a>>(&'a self, node: &'a Node) -> Option<T> {
         let before = self.problems.borrow().len();
+        self.read_rest(node).filter(|_| self.problems.borrow().len() == before)
+    }
+
+    /// Reads what can be read of a node, as if what is wrong were not there, and notes that.
+    #[must_use]
+    pub fn read_rest<'a, T: de::Deserialize<'a>>(&'a self, node: &'a Node) -> Option<T> {
         for _ in 0..RETRIES_MAX {
             let error = match T::deserialize(At { node, reader: self }) {
-                Ok(value) => return (self.problems.borrow().len() == before).then_some(value),
+                Ok(value) => return Some(value),
                 Err(error) => error,
             };
             if !error.follows {
@@ -103,7 +109,8 @@ fn address(node: &Node) -> usize {
 pub fn nearest<'w>(wrong: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     const SIMILAR: f64 = 0.65;
     let lower = wrong.to_lowercase().replace('-', "_");
-    let rated = words.into_iter().map(|word| (strsim::normalized_damerau_levenshtein(&lower, word), word));
+    let rate = |word: &str| strsim::normalized_damerau_levenshtein(&lower, &word.to_lowercase());
+    let rated = words.into_iter().map(|word| (rate(word), word));
     rated.filter(|(rate, _)| *rate >= SIMILAR).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
 }
 
@@ -182,15 +189,22 @@ type Outcome<T> = Result<T, ReadError>;
 
 impl<'a> At<'a> {
     fn expected(self, what: &str) -> ReadError {
-        ReadError { place: Some(self.node.place), ..ReadError::new(format!("expected {what}, got {}", describe(self.node))) }
+        ReadError {
+            place: Some(self.node.place),
+            ..ReadError::new(format!("expected {what}, got {}", describe(self.node)))
+        }
     }
 
     fn scalar(self, what: &str) -> Outcome<&'a Scalar> {
         match &self.node.value {
             Value::Scalar(scalar) if !scalar.is_null() => Ok(scalar),
-            Value::Scalar(scalar) if !scalar.text.is_empty() => {
-                Err(ReadError { place: Some(self.node.place), ..ReadError::new(format!("expected {what}, got nothing; quote `{}` if it is meant as text", scalar.text)) })
-            }
+            Value::Scalar(scalar) if !scalar.text.is_empty() => Err(ReadError {
+                place: Some(self.node.place),
+                ..ReadError::new(format!(
+                    "expected {what}, got nothing; quote `{}` if it is meant as text",
+                    scalar.text
+                ))
+            }),
             Value::Scalar(_) | Value::List(_) | Value::Map(_) => Err(self.expected(what)),
         }
     }
@@ -279,12 +293,14 @@ impl<'de> de::Deserializer<'de> for At<'de> {
                 "true" => visitor.visit_bool(true),
                 "false" => visitor.visit_bool(false),
                 text => match serde_json::from_str::<serde_json::Number>(text) {
-                    Ok(number) if number.to_string() == text => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-                        (Some(whole), _, _) => visitor.visit_i64(whole),
-                        (None, Some(whole), _) => visitor.visit_u64(whole),
-                        (None, None, Some(float)) => visitor.visit_f64(float),
-                        (None, None, None) => visitor.visit_borrowed_str(text),
-                    },
+                    Ok(number) if number.to_string() == text => {
+                        match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                            (Some(whole), _, _) => visitor.visit_i64(whole),
+                            (None, Some(whole), _) => visitor.visit_u64(whole),
+                            (None, None, Some(float)) => visitor.visit_f64(float),
+                            (None, None, None) => visitor.visit_borrowed_str(text),
+                        }
+                    }
                     Ok(_) | Err(_) => visitor.visit_borrowed_str(text),
                 },
             },
@@ -360,8 +376,7 @@ impl<'de> de::Deserializer<'de> for At<'de> {
         let items = match &self.node.value {
             Value::List(items) => items.as_slice(),
             Value::Scalar(scalar) if scalar.is_null() => &[],
-            Value::Scalar(_) => std::slice::from_ref(self.node),
-            Value::Map(_) => return Err(self.expected("a list")),
+            Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(self.node),
         };
         visitor.visit_seq(Items { items: items.iter(), of: self })
     }
@@ -450,7 +465,8 @@ impl<'de> de::MapAccess<'de> for Fields<'de> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Outcome<Option<K::Value>> {
         let Some(entry) = self.entries.get(self.next) else { return Ok(None) };
-        let key: de::value::BorrowedStrDeserializer<'de, ReadError> = de::value::BorrowedStrDeserializer::new(&entry.key);
+        let key: de::value::BorrowedStrDeserializer<'de, ReadError> =
+            de::value::BorrowedStrDeserializer::new(&entry.key);
         seed.deserialize(key).map(Some).map_err(|mut e| {
             e.place.get_or_insert(entry.place);
             e.skip.get_or_insert(address(&entry.value));

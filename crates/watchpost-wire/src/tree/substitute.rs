@@ -89,7 +89,8 @@ fn variable(inside: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String
         Some((name, default)) => (name, Some(default)),
         None => (inside, None),
     };
-    let valid = name.chars().enumerate().all(|(i, c)| c == '_' || c.is_ascii_alphabetic() || i > 0 && c.is_ascii_digit());
+    let valid =
+        name.chars().enumerate().all(|(i, c)| c == '_' || c.is_ascii_alphabetic() || i > 0 && c.is_ascii_digit());
     if name.is_empty() || !valid {
         return Err(format!(
             "`${{{}}}` is not ${{NAME}} or ${{NAME:-default}}; write $${{ for a literal ${{",
@@ -146,7 +147,8 @@ impl ReadFiles<'_> {
         let place = entries[i].place;
         if let Some(both) = entries.iter().find(|entry| entry.key == stem) {
             let line = both.place.line;
-            self.problems.push(Problem::at(place, format!("`{stem}` is already set in line {line}; keep one of the two")));
+            self.problems
+                .push(Problem::at(place, format!("`{stem}` is already set in line {line}; keep one of the two")));
             return;
         }
         match self.content(&entries[i].value) {
@@ -167,7 +169,8 @@ impl ReadFiles<'_> {
         let beside = self.sources.path(value.place);
         let path = Path::new(&*beside).parent().unwrap_or(Path::new("")).join(&*written.text);
         let shown = path.display();
-        let bytes = (self.files.read)(&path, SECRET_FILE_BYTES_MAX + 1).map_err(|e| format!("cannot read {shown}: {e}"))?;
+        let bytes =
+            (self.files.read)(&path, SECRET_FILE_BYTES_MAX + 1).map_err(|e| format!("cannot read {shown}: {e}"))?;
         if bytes.len() > SECRET_FILE_BYTES_MAX {
             return Err(format!("{shown} has more than {SECRET_FILE_BYTES_MAX} bytes; it must hold one secret"));
         }

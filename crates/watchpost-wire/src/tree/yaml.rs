@@ -69,6 +69,7 @@ impl Builder<'_> {
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
         let place = self.place(span.start);
+        let tagged = span.tag_start().map_or(place, |mark| self.place(mark));
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
@@ -78,45 +79,29 @@ impl Builder<'_> {
                 }
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let style = self.scalar_style(style, tag.as_deref(), place)?;
+                let style = scalar_style(style, tag.as_deref(), tagged)?;
                 let cost = 1 + text.len() / BYTES_PER_NODE;
                 self.budget.spend(place)?;
                 let scalar = Scalar { text: Box::from(&*text), style };
                 self.close(Node { place, value: Value::Scalar(scalar) }, anchor, (cost, 0))
             }
             Event::SequenceStart(_, anchor, tag) => {
-                collection_tag(tag.as_deref(), "seq", place)?;
+                collection_tag(tag.as_deref(), "seq", tagged)?;
                 self.open(place, anchor, OpenKind::List(Vec::new()))
             }
             Event::MappingStart(_, anchor, tag) => {
-                collection_tag(tag.as_deref(), "map", place)?;
+                collection_tag(tag.as_deref(), "map", tagged)?;
                 let kind = OpenKind::Map { entries: Entries::default(), key: None, merges: Vec::new() };
                 self.open(place, anchor, kind)
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(id) => self.alias(id, place),
-            Event::UnresolvedAlias(name) => Err(Problem::at(place, format!("there is no anchor `&{name}` before this"))),
+            Event::UnresolvedAlias(name) => {
+                Err(Problem::at(place, format!("there is no anchor `&{name}` before this")))
+            }
             Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             // Anchor names are not asked for; comments are switched off.
             _ => Ok(()),
-        }
-    }
-
-    fn scalar_style(&self, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Result<Style, Problem> {
-        let bare = match style {
-            ScalarStyle::Plain => Style::Plain,
-            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Literal | ScalarStyle::Folded => {
-                Style::Quoted
-            }
-        };
-        match tag {
-            None => Ok(bare),
-            Some(tag) if tag.handle().is_empty() && tag.suffix() == "!" => Ok(Style::Quoted),
-            Some(tag) => match tag.core_suffix() {
-                Some("str") => Ok(Style::Quoted),
-                Some("int" | "float" | "bool" | "null") => Ok(Style::Plain),
-                _ => Err(foreign_tag(tag, place)),
-            },
         }
     }
 
@@ -193,6 +178,24 @@ impl Builder<'_> {
     }
 }
 
+fn scalar_style(style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Result<Style, Problem> {
+    let bare = match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted | ScalarStyle::Literal | ScalarStyle::Folded => {
+            Style::Quoted
+        }
+    };
+    match tag {
+        None => Ok(bare),
+        Some(tag) if tag.handle().is_empty() && tag.suffix() == "!" => Ok(Style::Quoted),
+        Some(tag) => match tag.core_suffix() {
+            Some("str") => Ok(Style::Quoted),
+            Some("int" | "float" | "bool" | "null") => Ok(Style::Plain),
+            _ => Err(foreign_tag(tag, place)),
+        },
+    }
+}
+
 fn too_deep(place: Place) -> Problem {
     Problem::at(place, format!("lists and maps are nested more than {NESTING_MAX} deep"))
 }
@@ -213,9 +216,10 @@ fn as_key(node: Node) -> Result<(Box<str>, bool, Place), Problem> {
     match node.value {
         Value::Scalar(scalar) if scalar.text.is_empty() => Err(Problem::at(node.place, "a key is missing here".into())),
         Value::Scalar(scalar) => Ok((scalar.text, scalar.style == Style::Plain, node.place)),
-        Value::List(_) | Value::Map(_) => {
-            Err(Problem::at(node.place, "a key must be text, not a list or a map; quote it if it begins with { or [".into()))
-        }
+        Value::List(_) | Value::Map(_) => Err(Problem::at(
+            node.place,
+            "a key must be text, not a list or a map; quote it if it begins with { or [".into(),
+        )),
     }
 }
 

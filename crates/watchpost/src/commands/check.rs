@@ -101,9 +101,11 @@ fn trace(definition: &Definition, seen: &Observation, verdict: &Verdict) -> Stri
     if !seen.steps.is_empty() {
         out.push(String::new());
         out.push("way".to_owned());
-        out.extend(seen.steps.iter().map(|step| {
-            format!("  {:>9}  {:>9}  {}: {}", ms(step.after), ms(step.took), step.what, step.outcome)
-        }));
+        out.extend(
+            seen.steps
+                .iter()
+                .map(|step| format!("  {:>9}  {:>9}  {}: {}", ms(step.after), ms(step.took), step.what, step.outcome)),
+        );
     }
     out.extend(seen.http.as_ref().map(http).unwrap_or_default());
     out.extend(seen.tls.as_ref().map(|tls| certificate(tls, seen)).unwrap_or_default());

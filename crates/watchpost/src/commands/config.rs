@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use watchpost_core::plan::{Changed, Plan, plan};
-use watchpost_store::Catalog;
 
 use crate::cli::{ConfigCommand, ConfigOnly, PlanArgs};
 use crate::commands::{Failure, Outcome, print};
@@ -71,9 +70,12 @@ fn plan_text(plan: &Plan) -> String {
             true => format!("~ {} -> {}  (renamed, history kept)", changed.from.id, changed.to.definition.id),
             false => format!("~ {}", changed.from.id),
         });
-        rows.extend(changed.differences.iter().map(|d| {
-            format!("    {}: {} -> {}", d.key, value_text(d.from.as_ref()), value_text(d.to.as_ref()))
-        }));
+        rows.extend(
+            changed
+                .differences
+                .iter()
+                .map(|d| format!("    {}: {} -> {}", d.key, value_text(d.from.as_ref()), value_text(d.to.as_ref()))),
+        );
     }
     for removed in &plan.removed {
         rows.push(format!("- {}  {} {}  (history kept)", removed.id, removed.kind, removed.target));
@@ -81,7 +83,9 @@ fn plan_text(plan: &Plan) -> String {
     let (added, changed, removed) = (plan.added.len(), plan.changed.len(), plan.removed.len());
     rows.push(match plan.is_empty() {
         true => format!("Nothing would change: {} monitors are as applied.", plan.unchanged.len()),
-        false => format!("{added} to add, {changed} to change, {removed} to remove, {} unchanged.", plan.unchanged.len()),
+        false => {
+            format!("{added} to add, {changed} to change, {removed} to remove, {} unchanged.", plan.unchanged.len())
+        }
     });
     rows.join("\n")
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 use watchpost_checks::{IcmpAccess, probe_icmp, probe_resolver};
@@ -25,8 +24,6 @@ const FREE_WARN: u64 = 1 << 30;
 const FREE_FAIL: u64 = 64 << 20;
 /// File handles below which many checks cannot run side by side.
 const HANDLES_WARN: u64 = 4_096;
-/// The resolver gets so long to answer.
-const RESOLVER_TIMEOUT: Duration = Duration::from_secs(5);
 /// No clock of a machine that runs this version stands before the day it was made.
 const CLOCK_MIN: Timestamp = Timestamp::from_secs(1_793_000_000);
 
@@ -128,7 +125,13 @@ fn tempfile_in(folder: &Path) -> std::io::Result<()> {
 fn space(folder: &Path) -> Finding {
     let free = match nix::sys::statvfs::statvfs(folder) {
         Ok(stat) => u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size()),
-        Err(e) => return warning("disk", format!("cannot tell the free space of {}: {e}", folder.display()), "look at it with df"),
+        Err(e) => {
+            return warning(
+                "disk",
+                format!("cannot tell the free space of {}: {e}", folder.display()),
+                "look at it with df",
+            );
+        }
     };
     let text = format!("{} MiB free at {}", free >> 20, folder.display());
     match free {
@@ -170,7 +173,8 @@ fn clock(now: Timestamp) -> Finding {
     if now < CLOCK_MIN {
         return bad("clock", format!("the clock says {now}, which is in the past"), "set it, and let NTP keep it");
     }
-    let synchronised = ["/run/systemd/timesync/synchronized", "/run/chrony", "/var/lib/ntp/ntp.drift", "/var/lib/ntpsec/ntp.drift"];
+    let synchronised =
+        ["/run/systemd/timesync/synchronized", "/run/chrony", "/var/lib/ntp/ntp.drift", "/var/lib/ntpsec/ntp.drift"];
     match synchronised.iter().any(|path| Path::new(path).exists()) {
         true => good("clock", format!("{now}, kept by a time service")),
         false => warning(
@@ -195,20 +199,16 @@ async fn icmp() -> Finding {
 
 async fn resolver() -> Finding {
     let fix = "look at /etc/resolv.conf: names in monitors need a resolver, addresses do not";
-    match probe_resolver(RESOLVER_TIMEOUT).await {
-        Ok(servers) => {
-            let silent: Vec<String> =
-                servers.iter().filter(|s| s.answered.is_err()).map(|s| s.address.to_string()).collect();
-            match (servers.is_empty(), silent.is_empty()) {
-                (true, _) => warning("DNS", "no name server is configured", fix),
-                (false, true) => good("DNS", format!("{} name servers answer", servers.len())),
-                (false, false) if silent.len() < servers.len() => {
-                    warning("DNS", format!("silent: {}", silent.join(", ")), fix)
-                }
-                (false, false) => bad("DNS", format!("no name server answers: {}", silent.join(", ")), fix),
-            }
-        }
-        Err(fault) => warning("DNS", fault.text.to_string(), fix),
+    let probed = probe_resolver(None).await;
+    let silent: Vec<String> =
+        probed.iter().filter_map(|p| p.answer.as_ref().err().map(|why| format!("{} ({why})", p.server))).collect();
+    if probed.is_empty() {
+        return warning("DNS", "no name server is configured", fix);
+    }
+    match silent.len() {
+        0 => good("DNS", format!("{} name servers answer", probed.len())),
+        some if some < probed.len() => warning("DNS", format!("no answer from {}", silent.join(", ")), fix),
+        _ => bad("DNS", format!("no name server answers: {}", silent.join(", ")), fix),
     }
 }
 

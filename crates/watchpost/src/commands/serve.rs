@@ -34,6 +34,8 @@ const PAGES_DRAIN_MAX: Duration = Duration::from_secs(8);
 pub async fn run(args: ServeArgs) -> Outcome {
     only_what_is_built(&args)?;
     let mut signals = Signals::new()?;
+    // Watched before it is read: a change in between is noticed.
+    let mut changes = config::watch(&config::find(args.config.config.as_deref()));
     let loaded = config::find_and_load(args.config.config.as_deref()).map_err(Failure::usage)?;
     wiring::start_log(&loaded.settings)?;
     let folder = config::data_folder(args.data.data.as_deref(), &loaded);
@@ -44,7 +46,7 @@ pub async fn run(args: ServeArgs) -> Outcome {
     let running = Running::start(args, loaded, folder, addresses.clone()).await?;
     let pages = running.serve_pages(listeners);
     announce(&addresses, running.base_url.as_deref())?;
-    let status = running.until_told(&mut signals).await;
+    let status = running.until_told(&mut signals, &mut changes).await;
     running.stop(pages).await;
     Ok(status)
 }
@@ -177,9 +179,7 @@ impl Running {
     }
 
     /// Reloads whenever asked, until told to stop.
-    async fn until_told(&self, signals: &mut Signals) -> ExitCode {
-        let source = config::find(self.args.config.config.as_deref());
-        let mut changes = config::watch(&source);
+    async fn until_told(&self, signals: &mut Signals, changes: &mut config::Watcher) -> ExitCode {
         loop {
             tokio::select! { biased;
                 name = self.engine.fallen() => {
@@ -244,11 +244,8 @@ impl Running {
 
 /// Sections that are read at the start only, where they differ.
 fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
-    let pairs = [
-        ("server", old.server != new.server),
-        ("log", old.log != new.log),
-        ("storage", old.storage != new.storage),
-    ];
+    let pairs =
+        [("server", old.server != new.server), ("log", old.log != new.log), ("storage", old.storage != new.storage)];
     pairs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 

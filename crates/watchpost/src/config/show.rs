@@ -7,42 +7,29 @@ use watchpost_wire::config::{Masking, document, settings_document};
 
 use super::Loaded;
 
-/// How it is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
-    /// For people.
-    #[default]
-    Yaml,
-    /// For programs.
-    Json,
-}
-
 /// The whole effective configuration: what is written, with all defaults filled in and secrets as `***`.
 #[must_use]
-pub fn effective(loaded: &Loaded, form: Form) -> String {
+pub fn effective(loaded: &Loaded) -> Value {
     let mut whole = settings_document(&loaded.settings);
-    let monitors = loaded.monitors.iter().map(|wanted| document(&wanted.definition, Masking::Hidden)).collect();
+    let monitors = loaded.monitors.iter().map(|wanted| shown(&wanted.definition)).collect();
     if let Value::Object(map) = &mut whole {
         map.insert("monitors".to_owned(), Value::Array(monitors));
     }
-    text(&whole, form)
+    whole
+}
+
+/// The same as YAML.
+#[must_use]
+pub fn effective_yaml(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    write_yaml(&mut text, &effective(loaded), 0);
+    text.trim_start_matches('\n').to_owned()
 }
 
 /// One monitor's effective document, secrets as `***`.
 #[must_use]
-pub fn monitor_text(definition: &Definition, form: Form) -> String {
-    text(&document(definition, Masking::Hidden), form)
-}
-
-fn text(value: &Value, form: Form) -> String {
-    match form {
-        Form::Json => format!("{value:#}\n"),
-        Form::Yaml => {
-            let mut text = String::new();
-            write_yaml(&mut text, value, 0);
-            text.trim_start_matches('\n').to_owned()
-        }
-    }
+pub fn shown(definition: &Definition) -> Value {
+    document(definition, Masking::Hidden)
 }
 
 /// Writes a value after `key:` or `-`: small things on the same line, others below, indented.
@@ -114,10 +101,16 @@ fn scalar(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
     let begins = word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let meaning = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&&*word.to_ascii_lowercase());
-    match begins && !meaning && word.chars().all(plain) {
+    match begins && !meaning && word.chars().all(plain) || is_quantity(word) {
         true => word.to_owned(),
         false => Value::from(word).to_string(),
     }
+}
+
+/// A duration or size, such as `1h30m` or `2GiB`: no number ends in its last letters, but for hexadecimal ones.
+fn is_quantity(word: &str) -> bool {
+    let digits = word.starts_with(|c: char| c.is_ascii_digit());
+    digits && word.ends_with(['s', 'm', 'h', 'd', 'B']) && word.chars().all(|c| c.is_ascii_alphanumeric() && c != 'x')
 }
 
 fn in_reading_order(map: &Map<String, Value>) -> Vec<(&String, &Value)> {

@@ -27,6 +27,12 @@ const NOTICES_BYTES: usize = 4_096;
 /// Symlinks followed to a file, as the kernel does.
 const SYMLINKS_MAX: usize = 40;
 
+/// Starts to watch a configuration; changes from now on are noticed. Needs a tokio runtime.
+#[must_use]
+pub fn watch(source: &Source) -> Watcher {
+    Watcher::new(source)
+}
+
 /// Watches a configuration. Dropping it ends the watch.
 pub struct Watcher {
     source: Source,
@@ -60,9 +66,7 @@ struct Stamp {
 }
 
 impl Watcher {
-    /// Starts to watch; changes from now on are noticed. Needs a tokio runtime.
-    #[must_use]
-    pub fn new(source: &Source) -> Watcher {
+    fn new(source: &Source) -> Watcher {
         let (notices, names) = match subscribe(source) {
             Ok(subscribed) => subscribed,
             Err(e) => {
@@ -74,9 +78,9 @@ impl Watcher {
         Watcher { source: source.clone(), notices, names, seen, next_look: Instant::now() + LOOK_EVERY, pending: None }
     }
 
-    /// Waits for the next change. Cancel-safe: a change noticed while nobody waits is told at the next call. It may tell
+    /// Waits for the next change; always `Some`. Cancel-safe: a change noticed while nobody waits is told at the next call. It may tell
     /// of a change that is none (a file written anew with the same content).
-    pub async fn changed(&mut self) {
+    pub async fn recv(&mut self) -> Option<()> {
         loop {
             let due = self.pending.map(Pending::due);
             tokio::select! {
@@ -85,12 +89,18 @@ impl Watcher {
                     self.pending = None;
                     self.seen = stamps(&self.source);
                     self.renew();
-                    return;
+                    return Some(());
                 }
                 noticed = next_notice(self.notices.as_mut()) => self.noticed(noticed),
                 () = sleep_until(self.next_look) => self.look(),
             }
         }
+    }
+
+    /// As where the kernel has none.
+    #[cfg(test)]
+    pub(super) fn without_notices(&mut self) {
+        self.notices = None;
     }
 
     fn noticed(&mut self, name: Option<OsString>) {
@@ -178,7 +188,8 @@ fn on_the_way(file: &Path) -> (BTreeSet<PathBuf>, BTreeSet<OsString>) {
     let (mut folders, mut names) = (BTreeSet::new(), BTreeSet::new());
     let mut here = file.to_path_buf();
     for _ in 0..SYMLINKS_MAX {
-        let parent = here.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+        let parent =
+            here.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
         names.extend(here.file_name().map(OsString::from));
         let target = std::fs::read_link(&here).ok();
         folders.insert(parent.clone());

@@ -109,9 +109,7 @@ fn a_peer_that_writes_terminal_codes_cannot_steer_the_terminal() {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"\x1b[2Jhello\x07\r\n").unwrap();
     });
-    let site = Site::new(&format!(
-        "monitors:\n  - {{ id: t, tcp: {{ address: \"{address}\", expect: hello }} }}\n"
-    ));
+    let site = Site::new(&format!("monitors:\n  - {{ id: t, tcp: {{ address: \"{address}\", expect: hello }} }}\n"));
     let ran = output(watchpost().args(["check", "t", "--config"]).arg(site.config()));
     peer.join().unwrap();
     assert_eq!(ran.status.code(), Some(0));
