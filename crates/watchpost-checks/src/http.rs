@@ -5,6 +5,7 @@
 //!   everything else is consumed as it comes.
 
 mod exchange;
+mod paced;
 mod redirect;
 mod request;
 
@@ -23,7 +24,8 @@ use crate::context::{Context, Stop};
 use crate::dial;
 use crate::failure::{self, Cause};
 use crate::tls::{self, Alpn, Handshake};
-use exchange::{Exchange, Io, Protocol};
+use exchange::{Exchange, Protocol};
+use paced::{Io, Paced};
 use redirect::{Hop, Next};
 
 pub(crate) async fn check(cx: &mut Context<'_>, spec: &HttpSpec, keep_body: bool) -> Result<(), Stop> {
@@ -106,7 +108,7 @@ impl Job<'_> {
         cx.begin_step(format!("{} {}", hop.method, request::shown(&hop.url)));
         let request = request::build(self.spec, hop, &cx.services.user_agent, protocol).map_err(Stop::Fault)?;
         let v6 = cx.v6();
-        let mut exchange = match Exchange::open(io, protocol).await {
+        let mut exchange = match Exchange::open(Paced::new(io, cx.deadline()), protocol).await {
             Ok(exchange) => exchange,
             Err(error) => return Err(broken(cx, &error, v6)),
         };

@@ -16,7 +16,8 @@ use crate::uptime::Interval;
 /// What late results change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Backfilled {
-    /// The whole list of intervals, in order, with the unknown stretches filled.
+    /// The whole list of intervals, in order, with the unknown stretches filled. Neighbours differ, but for the newest,
+    /// which stays as it was.
     pub intervals: Vec<Interval>,
     /// Incidents that happened in them; each is closed.
     pub incidents: Vec<Incident>,
@@ -42,7 +43,8 @@ pub fn backfill(monitor: &Monitor, intervals: &[Interval], known: &[Incident], l
         let end = intervals.get(i + 1).map(|next| next.from);
         match (interval.shown, end) {
             (Shown::Unknown, Some(end)) => fill(monitor, *interval, end, late, &mut out),
-            (_, _) => push(&mut out.intervals, *interval),
+            (_, Some(_)) => push(&mut out.intervals, *interval),
+            (_, None) => out.intervals.push(*interval),
         }
     }
     out.incidents.retain(|new| !known.iter().any(|old| overlap(new, old)));

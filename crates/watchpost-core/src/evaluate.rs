@@ -119,8 +119,8 @@ pub enum Change {
 #[must_use]
 pub fn evaluate(monitor: &Monitor, state: State, event: &Event, at: Timestamp) -> Step {
     let before = state.shown();
-    let mut turn = Turn { monitor, state, changes: Vec::new(), when: at };
-    let applied = turn.apply(event, at);
+    let mut turn = Turn { monitor, state, changes: Vec::new(), at, when: at };
+    let applied = turn.apply(event);
     let Turn { mut state, mut changes, when, .. } = turn;
     let shown = state.shown();
     if shown != before {
@@ -158,21 +158,23 @@ struct Turn<'a> {
     monitor: &'a Monitor,
     state: State,
     changes: Vec<Change>,
+    /// Now.
+    at: Timestamp,
     /// When what happened happened: the tick of a result, else now.
     when: Timestamp,
 }
 
 impl Turn<'_> {
-    fn apply(&mut self, event: &Event, at: Timestamp) -> bool {
+    fn apply(&mut self, event: &Event) -> bool {
         match event {
-            Event::Checked { scheduled_at, verdict } => self.checked(*scheduled_at, verdict, at),
-            Event::Missed { missed, fault } => self.missed(missed, fault, at),
-            Event::Woken => self.woken(at),
-            Event::Paused => self.pause(at),
-            Event::Resumed => self.resume(at),
-            Event::Rekinded => self.rekind(at),
+            Event::Checked { scheduled_at, verdict } => self.checked(*scheduled_at, verdict),
+            Event::Missed { missed, fault } => self.missed(missed, fault),
+            Event::Woken => self.woken(),
+            Event::Paused => self.pause(),
+            Event::Resumed => self.resume(),
+            Event::Rekinded => self.rekind(),
             Event::Removed => {
-                self.forget(at, ClosedWhy::Removed);
+                self.forget(ClosedWhy::Removed);
                 true
             }
             Event::ClockSetBack { to } => self.set_back(*to),
@@ -180,9 +182,9 @@ impl Turn<'_> {
     }
 
     /// A newer tick than any before is taken as the time of what happens; others are replays or late.
-    fn take_tick(&mut self, tick: Timestamp, at: Timestamp) -> bool {
+    fn take_tick(&mut self, tick: Timestamp) -> bool {
         let newer = self.state.last_tick.is_none_or(|last| last < tick);
-        if newer && tick <= at + TICK_AHEAD_MAX && self.state.phase != Phase::Paused {
+        if newer && tick <= self.at + TICK_AHEAD_MAX && self.state.phase != Phase::Paused {
             self.state.last_tick = Some(tick);
             self.when = tick;
             return true;
@@ -190,8 +192,8 @@ impl Turn<'_> {
         false
     }
 
-    fn checked(&mut self, tick: Timestamp, verdict: &Verdict, at: Timestamp) -> bool {
-        if !self.take_tick(tick, at) {
+    fn checked(&mut self, tick: Timestamp, verdict: &Verdict) -> bool {
+        if !self.take_tick(tick) {
             return false;
         }
         match verdict {
@@ -203,13 +205,13 @@ impl Turn<'_> {
         true
     }
 
-    fn missed(&mut self, missed: &Missed, fault: &Fault, at: Timestamp) -> bool {
+    fn missed(&mut self, missed: &Missed, fault: &Fault) -> bool {
         // What was measured stays measured: of a run that overlaps it, only the rest is unknown.
         let first = match self.state.last_tick {
             Some(last) if missed.first <= last => next_tick(self.monitor, last).unwrap_or(missed.last).min(missed.last),
             Some(_) | None => missed.first,
         };
-        if !self.take_tick(missed.last, at) {
+        if !self.take_tick(missed.last) {
             return false;
         }
         self.when = first;
@@ -267,13 +269,13 @@ impl Turn<'_> {
         if failures < self.monitor.thresholds.fail_after.get() {
             return Phase::Failing { since, failures, reason, before };
         }
-        let incident = IncidentId::derive(self.monitor.key, self.when);
+        let incident = IncidentId::judged(self.monitor.key, self.when, self.at);
         self.changes.push(Change::WentDown { incident, since, at: self.when, reason: reason.clone() });
         Phase::Down { since, passes: 0, reason, incident }
     }
 
-    fn woken(&mut self, at: Timestamp) -> bool {
-        let due = self.state.wake(self.monitor.cannot_tell_after).is_some_and(|wake| wake <= at);
+    fn woken(&mut self) -> bool {
+        let due = self.state.wake(self.monitor.cannot_tell_after).is_some_and(|wake| wake <= self.at);
         match &mut self.state.blind {
             Some(blind) if due => {
                 blind.told = true;
@@ -284,41 +286,41 @@ impl Turn<'_> {
         }
     }
 
-    fn pause(&mut self, at: Timestamp) -> bool {
+    fn pause(&mut self) -> bool {
         if self.state.phase == Phase::Paused {
             return false;
         }
-        self.forget(at, ClosedWhy::Paused);
+        self.forget(ClosedWhy::Paused);
         self.state.phase = Phase::Paused;
         true
     }
 
-    fn resume(&mut self, at: Timestamp) -> bool {
+    fn resume(&mut self) -> bool {
         if self.state.phase != Phase::Paused {
             return false;
         }
-        self.forget(at, ClosedWhy::Changed);
+        self.forget(ClosedWhy::Changed);
         true
     }
 
-    fn rekind(&mut self, at: Timestamp) -> bool {
+    fn rekind(&mut self) -> bool {
         let paused = self.state.phase == Phase::Paused;
         if !paused {
-            self.forget(at, ClosedWhy::Changed);
+            self.forget(ClosedWhy::Changed);
         }
         !paused
     }
 
     /// What was known no longer counts: an open incident is closed, ticks from before are late, and the next result is
     /// a first one.
-    fn forget(&mut self, at: Timestamp, why: ClosedWhy) {
-        self.when = at.max(self.state.shown_since);
+    fn forget(&mut self, why: ClosedWhy) {
+        self.when = self.at.max(self.state.shown_since);
         if let Some(incident) = self.state.incident() {
             self.changes.push(Change::Closed { incident, at: self.when, why });
         }
         self.state.phase = Phase::Unknown;
         self.state.blind = None;
-        self.state.last_tick = self.state.last_tick.max(Some(at - JUST_BEFORE));
+        self.state.last_tick = self.state.last_tick.max(Some(self.at - JUST_BEFORE));
     }
 
     /// Times after `to` did not happen: later ticks count again, and no span of ours begins in the future.

@@ -4,16 +4,25 @@ use crate::monitor::MonitorKey;
 use crate::reason::Reason;
 use crate::time::Timestamp;
 
-/// Derived from (monitor, tick), never drawn, so that a replay opens the same incident.
+/// Derived from what opened it, never drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IncidentId(u64);
 
 impl IncidentId {
-    /// The id of the incident that the tick `opened_at` opened. At most 53 bits, so that JavaScript can hold it.
+    /// The id of the incident that the tick `opened_at` opened, judged at that very moment.
     #[must_use]
     pub fn derive(monitor: MonitorKey, opened_at: Timestamp) -> IncidentId {
-        let at = u64::from_ne_bytes(opened_at.as_millis().to_ne_bytes());
-        IncidentId(mix(mix(u64::from(monitor.0)) ^ at) & ((1 << 53) - 1))
+        IncidentId::judged(monitor, opened_at, opened_at)
+    }
+
+    /// The id of the incident that the tick `opened_at` opened when it was judged at `at`. After the clock was set back
+    /// the same tick comes a second time, and may open another incident. At most 53 bits, so that JavaScript can hold it.
+    #[must_use]
+    pub fn judged(monitor: MonitorKey, opened_at: Timestamp, at: Timestamp) -> IncidentId {
+        let bits = |time: Timestamp| u64::from_ne_bytes(time.as_millis().to_ne_bytes());
+        let took = bits(Timestamp::from_millis(at.as_millis().wrapping_sub(opened_at.as_millis())));
+        let mixed = mix(mix(mix(u64::from(monitor.0)) ^ bits(opened_at)) ^ took);
+        IncidentId(mixed & ((1 << 53) - 1))
     }
 
     /// From its number, as stored or written in a path.

@@ -11,8 +11,7 @@ use watchpost_core::evaluate::removed;
 use watchpost_core::plan::{Plan, Wanted};
 use watchpost_core::ports::News;
 use watchpost_core::state::Phase;
-use watchpost_core::uptime::Interval;
-use watchpost_core::{Change, CheckResult, Event, Monitor, MonitorId, MonitorKey, State, Timestamp, evaluate};
+use watchpost_core::{CheckResult, Event, Monitor, MonitorId, MonitorKey, State, Timestamp, evaluate};
 use watchpost_store::{Commit, Entry, Redefine};
 
 /// Results that may wait for a store that does not take them; beyond it plain results are dropped and counted, while
@@ -153,22 +152,8 @@ impl Recorder {
         }
     }
 
-    /// Takes in late results together with what they change. What became pending since the list of intervals was read
-    /// is newer than all of it.
-    pub fn fill(
-        &mut self,
-        key: MonitorKey,
-        late: Vec<CheckResult>,
-        mut backfilled: Option<Backfilled>,
-        at: Timestamp,
-    ) {
-        let pending = self.pending.commit.entries.iter().filter(|entry| entry.monitor == key);
-        for change in pending.flat_map(|entry| &entry.changes) {
-            if let (Change::Shown { to, since, .. }, Some(filled)) = (change, &mut backfilled) {
-                filled.intervals.retain(|interval| interval.from < *since);
-                filled.intervals.push(Interval { from: *since, shown: *to });
-            }
-        }
+    /// Takes in late results together with what they change.
+    pub fn fill(&mut self, key: MonitorKey, late: Vec<CheckResult>, backfilled: Option<Backfilled>, at: Timestamp) {
         let entry = Entry { monitor: key, results: late, state: None, wake: None, changes: Vec::new(), backfilled };
         self.push(entry, None, at);
     }

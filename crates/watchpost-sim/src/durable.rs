@@ -45,15 +45,15 @@ impl Durable {
                 _ => {}
             }
         }
-        now_or_never(self.store.commit(commit))?.map_err(said)
+        now_or_never(self.store.commit(commit))?.map_err(|e| said(&e))
     }
 
     pub(crate) fn redefine(&self, edit: Redefine) -> Result<Vec<MonitorKey>, String> {
         use watchpost_store::Catalog as _;
-        now_or_never(self.store.redefine(edit))?.map_err(said)
+        now_or_never(self.store.redefine(edit))?.map_err(|e| said(&e))
     }
 }
 
-fn said(error: StoreError) -> String {
+fn said(error: &StoreError) -> String {
     format!("the memory store failed: {error}")
 }

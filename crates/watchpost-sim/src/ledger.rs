@@ -33,7 +33,10 @@ impl Account {
             self.change(entry.monitor, change, confirmed)?;
         }
         if let Some(filled) = &entry.backfilled {
-            self.intervals.clone_from(&filled.intervals);
+            // What begins before the last one listed is replaced; later ones have come about meanwhile.
+            let newest = filled.intervals.last().map_or(Timestamp::MAX, |last| last.from);
+            let later: Vec<Interval> = self.intervals.iter().filter(|i| i.from > newest).copied().collect();
+            self.intervals = filled.intervals.iter().copied().chain(later).collect();
             for incident in &filled.incidents {
                 self.incidents.insert(incident.id, incident.clone());
                 if incident.closed.is_none() {
@@ -96,6 +99,13 @@ impl Account {
             true => Ok(()),
             false => Err(format!("down at {at} after {failed} of {fail_after} failing ticks that are on record")),
         }
+    }
+
+    /// The monitor is new, or comes back.
+    pub(crate) fn begin(&mut self, active: bool, at: Timestamp) {
+        let shown = if active { Shown::Unknown } else { Shown::Paused };
+        self.intervals.retain(|i| i.from < at);
+        self.intervals.push(Interval { from: at, shown });
     }
 
     /// The last interval shows what the state shows, since it does.

@@ -1,5 +1,6 @@
 //! Who watches the watchman: everything that is asserted after each step, from independent second opinions.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchpost_core::evaluate::TICK_AHEAD_MAX;
@@ -7,7 +8,7 @@ use watchpost_core::ports::Clock;
 use watchpost_core::state::Phase;
 use watchpost_core::{Change, Event, Fault, FaultCode, IncidentId, MonitorKey, State, Timestamp};
 use watchpost_engine::recorder::{Absorbed, Arrival, Batch, Held};
-use watchpost_store::{Entry, Store};
+use watchpost_store::Store;
 
 use crate::clock::VirtualClock;
 use crate::ledger::Account;
@@ -89,7 +90,10 @@ impl Oracle {
 
     /// The store has made a state for a new monitor.
     pub(crate) fn made(&mut self, key: MonitorKey, active: bool, at: Timestamp) {
-        self.durable.entry(key).or_insert_with(|| Model::fresh(active, at));
+        if let Entry::Vacant(slot) = self.durable.entry(key) {
+            slot.insert(Model::fresh(active, at));
+            self.accounts.entry(key).or_default().begin(active, at);
+        }
     }
 
     pub(crate) fn removed(&mut self, key: MonitorKey) {
@@ -121,7 +125,7 @@ impl Oracle {
     }
 
     /// What is in the store now holds these entries, evaluated up to the snapshot.
-    pub(crate) fn committed(&mut self, entries: &[Entry], snapshot: Snapshot) -> Result<(), String> {
+    pub(crate) fn committed(&mut self, entries: &[watchpost_store::Entry], snapshot: Snapshot) -> Result<(), String> {
         for entry in entries {
             let account = self.accounts.entry(entry.monitor).or_default();
             account.enter(entry, &self.confirmed)?;

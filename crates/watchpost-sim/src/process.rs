@@ -196,7 +196,7 @@ impl Process {
         while let Some(key) = self.wakes.take_due(now) {
             let Some(monitor) = self.recorder.held(key).map(|held| Arc::clone(&held.monitor)) else { continue };
             let arrival = Arrival { monitor, event: Event::Woken, result: None };
-            let outcome = self.absorb(world, arrival.clone(), arrival)?;
+            let outcome = self.absorb(world, arrival.clone(), &arrival)?;
             self.deadlines.woken(key, &outcome)?;
             if world.options.bug == Some(Bug::WakesAgain) {
                 self.wakes.set(key, Some(now));
@@ -257,7 +257,7 @@ impl Process {
                 _ => {}
             }
         }
-        let outcome = self.absorb(world, given, arrival)?;
+        let outcome = self.absorb(world, given, &arrival)?;
         if let Absorbed::Late(result) = outcome {
             self.late.entry(result.tick.monitor).or_default().push(result);
         }
@@ -265,7 +265,7 @@ impl Process {
     }
 
     /// Absorbs what is given, and asks for a second opinion on what it should have been.
-    fn absorb(&mut self, world: &mut World, given: Arrival, arrival: Arrival) -> Result<Absorbed, String> {
+    fn absorb(&mut self, world: &mut World, given: Arrival, arrival: &Arrival) -> Result<Absorbed, String> {
         let (key, now) = (arrival.monitor.key, world.now());
         let outcome = self.recorder.absorb(given, now);
         let held = self.recorder.held(key);
@@ -278,7 +278,7 @@ impl Process {
             Absorbed::Dropped => " (dropped)",
         };
         world.note(&format!("{id} {what}{kind}: {shown:?}"));
-        world.oracle.absorbed(&arrival, &outcome, held, now)?;
+        world.oracle.absorbed(arrival, &outcome, held, now)?;
         self.wakes.set(key, held.and_then(|held| held.state.wake(held.monitor.cannot_tell_after)));
         Ok(outcome)
     }

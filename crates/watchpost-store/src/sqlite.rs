@@ -213,7 +213,7 @@ fn unreadable(error: StoredError) -> StoreError {
         StoredError::Newer { found, .. } => {
             StoreError::Newer { found: i64::from(found), known: i64::from(watchpost_wire::stored::VERSION) }
         }
-        StoredError::Damaged { .. } => StoreError::Damaged(error.to_string()),
+        damaged @ StoredError::Damaged { .. } => StoreError::Damaged(damaged.to_string()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Random histories give the same views on the model and on SQLite, with compactions, prunings and restarts in between.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! The SQLite store: the suite, what outlives a process, and what it makes of bad files and folders.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -12,8 +12,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
+
+use super::paced::Paced;
 
 /// The head of an answer: status line and headers (RFC 9110 section 5.4 leaves the limit to us).
 const HEAD_MAX: usize = 64 * 1024;
@@ -31,11 +32,6 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// A connection in clear or over TLS.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-type Stream = TokioIo<Box<dyn Io>>;
 type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 enum Sender {
@@ -54,8 +50,8 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// Takes over a connection.
-    pub(crate) async fn open(io: Box<dyn Io>, protocol: Protocol) -> hyper::Result<Exchange> {
-        let io: Stream = TokioIo::new(io);
+    pub(crate) async fn open(io: Paced, protocol: Protocol) -> hyper::Result<Exchange> {
+        let io = TokioIo::new(io);
         let tasks = Tasks::default();
         let (sender, driver): (Sender, Driver) = match protocol {
             Protocol::Http1 => {

@@ -16,8 +16,10 @@ const ROWS_PER_STEP: i64 = 2_000;
 const PAGES_PER_STEP: i64 = 1_000;
 /// Such steps in one pruning; what is left then waits for the next one.
 const PAGE_STEPS_MAX: u32 = 64;
-/// Free pages are kept for reuse as long as they are no more than this part of the file.
+/// Free pages are kept for reuse as long as they are no more than this part of the file,
 const FREE_PAGES_PART: i64 = 4;
+/// or no more than this many, 64 MB: the log of an hour frees them, and that of the next one takes them again.
+const FREE_PAGES_KEPT: i64 = 16_384;
 
 /// How full the file is, in pages.
 struct Fill {
@@ -101,7 +103,7 @@ impl SqliteStore {
     async fn give_back_pages(&self) -> Result<(), StoreError> {
         for _ in 0..PAGE_STEPS_MAX {
             let fill = self.write(|writer| Box::pin(writer.fill())).await?;
-            if fill.free <= (fill.pages / FREE_PAGES_PART).max(PAGES_PER_STEP) {
+            if fill.free <= (fill.pages / FREE_PAGES_PART).max(FREE_PAGES_KEPT) {
                 break;
             }
             self.write(|writer| Box::pin(writer.give_back_some())).await?;

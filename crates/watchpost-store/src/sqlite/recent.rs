@@ -12,6 +12,9 @@ use super::{SqliteStore, backend, block_monitor, key_list, unreadable};
 use crate::StoreError;
 use crate::rules::hour_begin;
 
+/// Monitors whose blocks are read at once: bounds the decoded results held meanwhile.
+const MONITORS_AT_ONCE: usize = 512;
+
 /// A monitor whose results in memory are too few.
 struct Short {
     /// Everything of it that is in the log, late results too, and what was read from blocks.
@@ -35,11 +38,24 @@ impl SqliteStore {
         monitors: Option<Vec<MonitorKey>>,
         count: usize,
     ) -> Result<BTreeMap<MonitorKey, Vec<CheckResult>>, StoreError> {
+        let asked = self.shared.index().asked(monitors);
+        let mut found = BTreeMap::new();
+        for some in asked.chunks(MONITORS_AT_ONCE) {
+            found.append(&mut self.newest_of_some(some, count).await?);
+        }
+        Ok(found)
+    }
+
+    async fn newest_of_some(
+        &self,
+        monitors: &[MonitorKey],
+        count: usize,
+    ) -> Result<BTreeMap<MonitorKey, Vec<CheckResult>>, StoreError> {
         let mut found = BTreeMap::new();
         let mut short: BTreeMap<MonitorKey, Short> = BTreeMap::new();
         let hours: Vec<i64> = {
             let index = self.shared.index();
-            for key in index.asked(monitors) {
+            for key in monitors.iter().copied() {
                 let Some(held) = index.monitors.get(&key) else { continue };
                 let (rows, complete) = held.tail.recent(count)?;
                 if complete {
@@ -62,13 +78,13 @@ impl SqliteStore {
                 short.iter().filter(|(_, short)| short.known().count() >= count).map(|(key, _)| *key).collect();
             for key in done {
                 if let Some(short) = short.remove(&key) {
-                    found.insert(key, self.settle(key, short, count)?);
+                    found.insert(key, self.settle(key, &short, count)?);
                 }
             }
         }
         for (key, mut short) in short {
             short.known_from = i64::MIN;
-            found.insert(key, self.settle(key, short, count)?);
+            found.insert(key, self.settle(key, &short, count)?);
         }
         found.retain(|_, rows| !rows.is_empty());
         Ok(found)
@@ -107,7 +123,7 @@ impl SqliteStore {
     }
 
     /// Picks the newest, and keeps those of them that memory did not have.
-    fn settle(&self, key: MonitorKey, short: Short, count: usize) -> Result<Vec<CheckResult>, StoreError> {
+    fn settle(&self, key: MonitorKey, short: &Short, count: usize) -> Result<Vec<CheckResult>, StoreError> {
         let mut known_from = short.known_from;
         let mut rows: Vec<CheckResult> = short.known().cloned().collect();
         if rows.len() > count {
@@ -120,7 +136,6 @@ impl SqliteStore {
         if let Some(held) = self.shared.index_mut().monitors.get_mut(&key) {
             held.tail.keep_older(read, known_from, short.was)?;
         }
-        rows.drain(..rows.len().saturating_sub(count));
-        Ok(rows)
+        Ok(rows.split_off(rows.len().saturating_sub(count)))
     }
 }

@@ -189,8 +189,8 @@ impl Tail {
         let mut rows = in_order(rows);
         rows.retain(|row| row.tick.scheduled_at.as_millis() >= self.known_from);
         let complete = rows.len() >= count || self.known_from == i64::MIN;
-        rows.drain(..rows.len().saturating_sub(count));
-        Ok((rows, complete))
+        // What is split off has no spare capacity: there may be one of these for each of many monitors.
+        Ok((rows.split_off(rows.len().saturating_sub(count)), complete))
     }
 
     /// Keeps results that were read from blocks, so that they need not be read again: with them, everything due at or

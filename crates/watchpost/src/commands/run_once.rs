@@ -91,7 +91,7 @@ fn lines(outputs: &[CheckOutput], now: Timestamp) -> String {
     lines.extend(outputs.iter().map(|o| {
         let (word, answered) = match o.result.verdict {
             Verdict::Pass | Verdict::Degraded => ("ONLINE", true),
-            Verdict::Fail => ("OFFLINE", o.result.http.is_some()),
+            Verdict::Fail => ("OFFLINE", o.result.http.as_ref().is_some_and(|http| http.status.is_some())),
             Verdict::Inconclusive => ("UNKNOWN", false),
         };
         let took = o.result.timings_us.total.filter(|_| answered);
