@@ -180,20 +180,17 @@ pub fn pace(pace: Pace, phase: &Phase) -> Option<Duration> {
     }
 }
 
-/// Decides on a tick that came due at `due` and is looked at only `now`: the newest tick not after `now` is run,
-/// those before it are missed.
+/// Decides on a tick that came due at `due` and is looked at only `now`: the newest tick not after `now` is run, the
+/// regular ones before it are missed. A prompt or paced tick that a regular one has overtaken is not: nobody counts on it.
 #[must_use]
 pub fn settle_due(monitor: &Monitor, due: Timestamp, now: Timestamp) -> Due {
-    match missed_between(monitor, due, now) {
-        None => Due { run: due, missed: None },
-        Some(later) if later.count == 1 => {
-            Due { run: later.last, missed: Some(Missed { first: due, last: due, count: 1 }) }
-        }
-        Some(later) => {
-            let last = previous_tick(monitor, later.last).map_or(due, |last| last.max(due));
-            Due { run: later.last, missed: Some(Missed { first: due, last, count: later.count }) }
-        }
-    }
+    let Some(later) = missed_between(monitor, due, now) else { return Due { run: due, missed: None } };
+    let due_is_regular = next_tick(monitor, due - TICK_GAP_MIN) == Some(due);
+    let count = later.count - 1 + u32::from(due_is_regular);
+    let first = if due_is_regular { due } else { later.first };
+    let last = if later.count == 1 { due } else { previous_tick(monitor, later.last).unwrap_or(first) };
+    let missed = (count > 0).then_some(Missed { first, last: last.max(first), count });
+    Due { run: later.last, missed }
 }
 
 /// The regular ticks in `(after, until]`: what was missed when nobody ran them.

@@ -18,9 +18,13 @@ const ROOT_BASE: &str = r#"<base href="/" />"#;
 
 /// The files' routes. They are unpacked once for the whole process: memory-serve never frees them.
 static FILES: LazyLock<Router> = LazyLock::new(|| {
-    let hashed = MemoryServe::new(HASHED).index_file(None).cache_control(CacheControl::Long);
-    let plain = MemoryServe::new(PLAIN).index_file(None).cache_control(CacheControl::Short);
-    hashed.into_router().merge(plain.into_router())
+    let make = || {
+        let hashed = MemoryServe::new(HASHED).index_file(None).cache_control(CacheControl::Long);
+        let plain = MemoryServe::new(PLAIN).index_file(None).cache_control(CacheControl::Short);
+        hashed.into_router().merge(plain.into_router())
+    };
+    // It logs a line per file, which nobody who starts a monitor wants to read.
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), make)
 });
 
 pub(crate) fn files<S: Clone + Send + Sync + 'static>() -> Router<S> {

@@ -51,7 +51,7 @@ fn an_unknown_stretch_is_filled_with_what_was_seen() {
         "",
         "0 up | 60 unknown | 300 up",
         "60 ok | 120 fail | 180 fail | 240 ok",
-        "0 up | 120 down | 240 up",
+        "0 up | 120 down | 240 up | 300 up",
         "120..240 recovered",
     );
 }
@@ -113,7 +113,7 @@ fn an_outage_within_a_known_one_has_its_incident_already() {
         closed: closed.map(|at| (secs(at), ClosedWhy::Recovered)),
     };
     let before = ("", "0 up | 60 down | 120 unknown | 300 down");
-    let filled = "0 up | 60 down | 180 up | 240 down";
+    let filled = "0 up | 60 down | 180 up | 240 down | 300 down";
     for closed in [None, Some(360)] {
         check_beside(&[known(60, closed)], before, "120 fail | 180 ok | 240 fail", (filled, ""));
     }
@@ -122,7 +122,7 @@ fn an_outage_within_a_known_one_has_its_incident_already() {
         &[known(60, Some(120))],
         before,
         "120 ok | 180 ok | 240 fail",
-        ("0 up | 60 down | 120 up | 240 down", "240..300 recovered"),
+        ("0 up | 60 down | 120 up | 240 down | 300 down", "240..300 recovered"),
     );
 }
 

@@ -122,42 +122,44 @@ fn a_monitor_that_is_down_says_since_when_and_why() {
         Interval { from: now - Duration::from_secs(25), shown: Shown::Down },
     ];
     let uptime = api::Uptime::of(&intervals, now);
+    let shown = api::Monitor::of(&plex(), &down, Some(&failed()), uptime);
+    assert_eq!(shown.last_result, Some(api::CheckResult::of(&plex(), &failed())));
     check(
-        api::Monitor::of(&plex(), &down, Some(&failed()), uptime),
+        api::Monitor { last_result: None, ..shown },
         expect![[r#"
-        {
-          "id": "plex",
-          "name": "Plex",
-          "group": "Media",
-          "tags": [
-            "home"
-          ],
-          "kind": "http",
-          "target": "https://u:***@plex.example.org/",
-          "source": "file",
-          "file": {
-            "path": "watchpost.yml",
-            "line": 12
-          },
-          "active": true,
-          "ping_url": null,
-          "interval_s": 30,
-          "state": "down",
-          "since": "2026-11-20T02:17:11.000Z",
-          "reason": {
-            "code": "timeout",
-            "stage": "tls",
-            "text": "TLS handshake timed out after 5 s"
-          },
-          "failing": null,
-          "last_result": null,
-          "uptime": {
-            "24h": 0.75,
-            "7d": 0.75,
-            "30d": 0.75,
-            "90d": 0.75
-          }
-        }"#]],
+            {
+              "id": "plex",
+              "name": "Plex",
+              "group": "Media",
+              "tags": [
+                "home"
+              ],
+              "kind": "http",
+              "target": "https://u:***@plex.example.org/",
+              "source": "file",
+              "file": {
+                "path": "watchpost.yml",
+                "line": 12
+              },
+              "active": true,
+              "ping_url": null,
+              "interval_s": 30,
+              "state": "down",
+              "since": "2026-11-20T02:17:11.000Z",
+              "reason": {
+                "code": "timeout",
+                "stage": "tls",
+                "text": "TLS handshake timed out after 5 s"
+              },
+              "failing": null,
+              "last_result": null,
+              "uptime": {
+                "24h": 0.75,
+                "7d": 0.75,
+                "30d": 0.75,
+                "90d": 0.75
+              }
+            }"#]],
     );
 }
 

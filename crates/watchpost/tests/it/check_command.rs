@@ -1,6 +1,6 @@
 //! `check`: one check of a monitor or a URL, for people and for pipelines.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -35,17 +35,26 @@ fn what_is_wrong_has_its_code_and_exit_status() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let target = Target::start(1);
     target.answer(500);
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain_address = plain.local_addr().unwrap();
+    let speaks_no_tls = std::thread::spawn(move || {
+        let (mut stream, _) = plain.accept().unwrap();
+        stream.write_all(b"220 mail.example.org ready\r\n").unwrap();
+        // Held open until the peer has made up its mind.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
     for (url, code) in [
         (format!("http://{closed}/"), "refused"),
         (format!("tcp://{closed}"), "refused"),
         (format!("udp://{closed}"), "refused"),
         (target.url("/"), "status"),
-        (format!("tls://{}", target.address), "tls_handshake"),
+        (format!("tls://{plain_address}"), "tls_handshake"),
     ] {
         let (status, printed) = check_json(&[&url]);
         assert_eq!((status, &printed["state"]), (1, &"down".into()), "{url}: {printed}");
         assert_eq!(printed["result"]["reason"]["code"], code, "{url}: {printed}");
     }
+    speaks_no_tls.join().unwrap();
 }
 
 #[test]
