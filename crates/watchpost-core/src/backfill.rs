@@ -47,6 +47,7 @@ pub fn backfill(monitor: &Monitor, intervals: &[Interval], known: &[Incident], l
             (_, None) => out.intervals.push(*interval),
         }
     }
+    out.incidents.retain(|new| !known.iter().any(|old| overlap(new, old)));
     out
 }
 

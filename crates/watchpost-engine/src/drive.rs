@@ -103,6 +103,8 @@ pub(crate) struct Work {
     /// A limit kept due ticks from starting at this time.
     saturated: Option<Timestamp>,
     reported: Option<Instant>,
+    /// Something happened since.
+    unreported: bool,
     looked: Option<(Timestamp, Instant)>,
     stopping: Option<Instant>,
     totals: EngineHealth,
@@ -155,7 +157,9 @@ impl Drive {
         let due = if full { None } else { self.timetable.next_due() };
         let write = self.recorder.oldest().filter(|_| self.work.writing.is_none()).map(|at| at + COMMIT_EVERY);
         let next = [due, write, self.wakes.next()].into_iter().flatten().min();
-        next.map_or(SLEEP_MAX, |at| at.since(now)).min(SLEEP_MAX)
+        // Figures that were not reported for being too early are reported a moment later, not at the next event.
+        let longest = if self.work.unreported { REPORT_EVERY } else { SLEEP_MAX };
+        next.map_or(longest, |at| at.since(now)).min(longest)
     }
 
     fn full(&self) -> bool {
@@ -245,6 +249,7 @@ impl Drive {
 
     fn take_all(&mut self, inputs: &mut Vec<Input>) {
         let now = self.clock.now();
+        self.work.unreported = true;
         for input in inputs.drain(..) {
             match input {
                 Input::Ended(ended) => self.ended(*ended, now),
@@ -358,6 +363,7 @@ impl Drive {
     /// A write is durable: what it holds may be told.
     fn settle(&mut self, done: Done) {
         self.work.writing = None;
+        self.work.unreported = true;
         let now = self.clock.now();
         match done {
             Done::Batch(batch) => self.publish.committed(&batch.news),
@@ -412,6 +418,7 @@ impl Drive {
             return;
         }
         self.work.reported = Some(Instant::now());
+        self.work.unreported = false;
         let waiting = if self.full() { self.timetable.waiting(now) } else { 0 };
         let (p50, p99) = (self.work.lateness.quantile(0.5, now), self.work.lateness.quantile(0.99, now));
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);

@@ -189,7 +189,7 @@ impl Process {
         self.punctual.recorded(monitor.key, missed);
         let result = CheckResult::missed(monitor.key, Region::local(), missed, away());
         let event = Event::Missed { missed: *missed, fault: away() };
-        self.deliver(world, Arrival { monitor: Arc::clone(monitor), event, result: Some(result) }, false)
+        self.deliver(world, &Arrival { monitor: Arc::clone(monitor), event, result: Some(result) }, false)
     }
 
     fn wake_due(&mut self, world: &mut World, now: Timestamp) -> Result<(), String> {
@@ -230,9 +230,9 @@ impl Process {
             1..=3 => later(world, false),
             4..=6 => {
                 later(world, true);
-                self.deliver(world, arrival.clone(), false)?;
+                self.deliver(world, &arrival, false)?;
             }
-            _ => self.deliver(world, arrival.clone(), false)?,
+            _ => self.deliver(world, &arrival, false)?,
         }
         if straight {
             world.oracle.came_straight(&arrival, self.recorder.held(monitor.key))?;
@@ -246,7 +246,7 @@ impl Process {
     }
 
     /// An arrival comes to the recorder, `again` if it is a replay.
-    pub(crate) fn deliver(&mut self, world: &mut World, arrival: Arrival, again: bool) -> Result<(), String> {
+    pub(crate) fn deliver(&mut self, world: &mut World, arrival: &Arrival, again: bool) -> Result<(), String> {
         let mut given = arrival.clone();
         if let Event::Checked { scheduled_at, verdict } = &mut given.event {
             match (world.options.bug, &*verdict) {
@@ -257,7 +257,7 @@ impl Process {
                 _ => {}
             }
         }
-        let outcome = self.absorb(world, given, &arrival)?;
+        let outcome = self.absorb(world, given, arrival)?;
         if let Absorbed::Late(result) = outcome {
             self.late.entry(result.tick.monitor).or_default().push(result);
         }

@@ -10,8 +10,9 @@ use watchpost_core::state::Phase;
 use watchpost_core::{Monitor, MonitorKey, Timestamp};
 use watchpost_engine::timetable::Start;
 
-/// A prompt tick comes within this many milliseconds: places are 2 ms apart and monitors are few.
-const PROMPT_MAX: i64 = 100;
+/// A prompt tick comes within this many milliseconds: places are 2 ms apart and monitors are few, but a clock that steps
+/// back by less than 2 s is waited out.
+const PROMPT_MAX: i64 = 2_100;
 
 /// What is expected of a monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,15 +103,15 @@ impl Punctual {
     pub(crate) fn started(&mut self, start: &Start, now: Timestamp) -> Result<(), String> {
         let monitor = &start.monitor;
         let first = start.missed.map_or(start.tick, |missed| missed.first);
+        // Of the regular ticks that have come the newest runs; a prompt or paced one that was overtaken does not.
+        let settled = |due: Timestamp| {
+            let mut regular = grid(monitor, shifted(due, -1), now);
+            let newest = regular.pop().unwrap_or(due);
+            newest == start.tick && run(&regular) == start.missed
+        };
         let fits = match self.next.get(&monitor.key) {
-            Some(Next::At(due)) => {
-                let mut all = grid(monitor, *due, now);
-                all.insert(0, *due);
-                let newest = all.pop();
-                let settled = newest == Some(start.tick) && run(&all) == start.missed;
-                settled || (start.tick == *due && start.missed.is_none() && paced(monitor))
-            }
-            Some(Next::By(due)) => first <= *due,
+            Some(Next::At(due)) => settled(*due) || (start.tick == *due && start.missed.is_none() && paced(monitor)),
+            Some(Next::By(due)) => first <= *due || settled(*due),
             Some(Next::Running { .. } | Next::Idle) | None => false,
         };
         if !fits || start.tick > now {

@@ -45,7 +45,7 @@ fn a_violation_tells_the_seed_the_step_and_what_happened_before() {
 fn explore() {
     let mut shown = 0;
     let mut failed = 0;
-    for seed in 1..=1500 {
+    for seed in 1..=8000 {
         if let Err(v) = run(seed, &WorldOptions::default()) {
             failed += 1;
             if shown < 4 {

@@ -162,7 +162,7 @@ impl World {
                 process.check_ended(self, &monitor, tick, &seen)?;
             }
             (Item::Arrives { life, arrival, again }, Some(process)) if life == self.life => {
-                process.deliver(self, *arrival, again)?;
+                process.deliver(self, &arrival, again)?;
             }
             (Item::WriteEnds { life }, Some(process)) if life == self.life => process.write_ended(self)?,
             (Item::Filled { life }, Some(process)) if life == self.life => process.filled(self),

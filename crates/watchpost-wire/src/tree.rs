@@ -13,14 +13,16 @@ mod problem;
 mod reader;
 mod substitute;
 mod toml;
+mod words;
 mod yaml;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use problem::{PROBLEMS_MAX, Problem, Problems};
-pub use reader::{Reader, Shapes, nearest};
+pub use reader::{Reader, Shapes};
 pub use substitute::{SECRET_FILE_BYTES_MAX, SecretFiles};
+pub use words::nearest;
 
 /// Bytes of one file: 100,000 monitors of fifteen lines are about 40 MB.
 pub const FILE_BYTES_MAX: usize = 64 << 20;

@@ -38,6 +38,7 @@ pub struct Failure {
 
 impl Failure {
     /// The caller's mistake: exit status 2.
+    #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err as it is")]
     pub fn usage(text: impl ToString) -> Failure {
         Failure { text: text.to_string(), status: USAGE }
     }

@@ -65,9 +65,14 @@ struct ReasonV1 {
     text: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct PlanDocumentV1 {
     document: Value,
+}
+
+#[derive(Serialize)]
+struct PlanDocumentOutV1<'a> {
+    document: &'a Value,
 }
 
 /// A state as text.
@@ -125,7 +130,7 @@ pub fn reason_from_text(text: &str) -> Result<Reason> {
 /// A monitor's document, as plans compare it, as text.
 #[must_use]
 pub fn document_to_text(document: &Value) -> String {
-    write(PlanDocumentV1 { document: document.clone() })
+    write(PlanDocumentOutV1 { document })
 }
 
 /// Reads what [`document_to_text`] wrote.

@@ -9,7 +9,8 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Visitor};
 
-use super::{Entry, Node, Place, Problem, Scalar, Style, Value, describe, shorten};
+use super::words::{one_of, unknown};
+use super::{Entry, Node, Place, Problem, Scalar, Style, Value, describe};
 
 /// Retries after a problem in one document; beyond it the rest goes unreported.
 const RETRIES_MAX: usize = 50;
@@ -102,33 +103,6 @@ impl Reader {
 
 fn address(node: &Node) -> usize {
     std::ptr::from_ref(node) as usize
-}
-
-/// The word nearest to a misspelt one, if any is near enough to have been meant.
-#[must_use]
-pub fn nearest<'w>(wrong: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    const SIMILAR: f64 = 0.65;
-    let lower = wrong.to_lowercase().replace('-', "_");
-    let rate = |word: &str| strsim::normalized_damerau_levenshtein(&lower, &word.to_lowercase());
-    let rated = words.into_iter().map(|word| (rate(word), word));
-    rated.filter(|(rate, _)| *rate >= SIMILAR).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| word)
-}
-
-fn unknown(what: &str, wrong: &str, words: &[&str]) -> String {
-    let wrong = shorten(wrong);
-    match nearest(&wrong, words.iter().copied()) {
-        Some(word) => format!("unknown {what} `{wrong}`; did you mean `{word}`?"),
-        None => format!("unknown {what} `{wrong}`; expected {}", one_of(words)),
-    }
-}
-
-fn one_of(words: &[&str]) -> String {
-    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    match quoted.as_slice() {
-        [] => "none".to_owned(),
-        [only] => only.clone(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
-    }
 }
 
 /// A problem on its way out of the deserializer.

@@ -189,7 +189,7 @@ fn problem_words(problem: watchpost_core::observe::CertificateProblem) -> &'stat
 }
 
 fn ping(ping: &PingSeen) -> Vec<String> {
-    let us = |us: Option<u32>| us.map_or_else(|| "-".to_owned(), |us| ms_fine(us));
+    let us = |us: Option<u32>| us.map_or_else(|| "-".to_owned(), ms_fine);
     vec![
         String::new(),
         format!("echo      {} of {} answered", ping.received, ping.sent),

@@ -124,7 +124,7 @@ fn tempfile_in(folder: &Path) -> std::io::Result<()> {
 
 fn space(folder: &Path) -> Finding {
     let free = match nix::sys::statvfs::statvfs(folder) {
-        Ok(stat) => u64::from(stat.blocks_available()).saturating_mul(stat.fragment_size()),
+        Ok(stat) => stat.blocks_available().saturating_mul(stat.fragment_size()),
         Err(e) => {
             return warning(
                 "disk",

@@ -1,7 +1,7 @@
 //! `watchpost serve`: wire everything together, run, reload, drain.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use watchpost_web::{BaseUrl, LiveHub, WebState};
 
 use crate::cli::ServeArgs;
 use crate::commands::{Failure, Outcome, print};
-use crate::config::{Loaded, Settings};
+use crate::config::{Loaded, Settings, Source};
 use crate::standing::Site;
 use crate::{config, control, wiring};
 
@@ -27,6 +27,8 @@ use crate::{config, control, wiring};
 const FALLEN: u8 = 70;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
+/// While there is no configuration, one that appears is noticed within this time.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Pages under way at shutdown get so long beyond the engine's own drain.
 const PAGES_DRAIN_MAX: Duration = Duration::from_secs(8);
 
@@ -180,6 +182,7 @@ impl Running {
 
     /// Reloads whenever asked, until told to stop.
     async fn until_told(&self, signals: &mut Signals, changes: &mut config::Watcher) -> ExitCode {
+        let mut nowhere = config::find(self.args.config.config.as_deref()) == Source::Nothing;
         loop {
             tokio::select! { biased;
                 name = self.engine.fallen() => {
@@ -196,6 +199,11 @@ impl Running {
                 }
                 _ = signals.hangup.recv() => self.reload().await,
                 Some(()) = changes.recv() => self.reload().await,
+                () = appeared(self.args.config.config.as_deref()), if nowhere => {
+                    let source = config::find(self.args.config.config.as_deref());
+                    (nowhere, *changes) = (false, config::watch(&source));
+                    self.reload().await;
+                }
             }
         }
     }
@@ -239,6 +247,13 @@ impl Running {
             tracing::warn!("some pages did not end in time");
         }
         tracing::info!("stopped");
+    }
+}
+
+/// Resolves when there is a configuration where there was none.
+async fn appeared(named: Option<&Path>) {
+    while config::find(named) == Source::Nothing {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -12,24 +12,27 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks at something that is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// `serve` on a free port.
+const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
+
 /// The binary under test.
-pub fn watchpost() -> Command {
+pub(crate) fn watchpost() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_watchpost"));
     command.env_remove("WATCHPOST_CONFIG").env_remove("WATCHPOST_DATA").env_remove("WATCHPOST_LOG");
     command
 }
 
 /// Runs a command to its end and returns what it printed.
-pub fn output(command: &mut Command) -> Output {
+pub(crate) fn output(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().expect("the binary starts")
 }
 
 /// Waits until something is the case, looking again and again.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -41,58 +44,59 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A folder with a configuration, and the server that runs on it.
-pub struct Site {
+pub(crate) struct Site {
     /// Holds the folder until the test ends.
-    pub folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Site {
     /// A folder with this `watchpost.yml`.
-    pub fn new(yaml: &str) -> Site {
+    pub(crate) fn new(yaml: &str) -> Site {
         let site = Site { folder: tempfile::tempdir().expect("a temporary folder") };
         site.write(yaml);
         site
     }
 
     /// The configuration's path.
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("watchpost.yml")
     }
 
-    /// The data folder's path.
-    pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
-    }
-
     /// Replaces the configuration as editors do: a new file renamed into place.
-    pub fn write(&self, yaml: &str) {
+    pub(crate) fn write(&self, yaml: &str) {
         let new = self.folder.path().join(".new");
         std::fs::write(&new, yaml).expect("the folder is writable");
         std::fs::rename(&new, self.config()).expect("rename into place");
     }
 
     /// Starts the server and waits until it listens.
-    pub fn serve(&self) -> Server {
+    pub(crate) fn serve(&self) -> Server {
         Server::start(&self.config(), &[])
     }
 }
 
 /// A running `watchpost serve`. Killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// What it logged so far.
-    pub log: Arc<Mutex<String>>,
+    pub(crate) log: Arc<Mutex<String>>,
 }
 
 impl Server {
     /// Starts it on a free port.
-    pub fn start(config: &Path, environment: &[(&str, &str)]) -> Server {
-        let mut child = watchpost()
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(config)
-            .envs(environment.iter().copied())
+    pub(crate) fn start(config: &Path, environment: &[(&str, &str)]) -> Server {
+        Server::spawn(watchpost().args(SERVE).arg("--config").arg(config).envs(environment.iter().copied()))
+    }
+
+    /// Starts it on a free port in this folder, without naming a configuration.
+    pub(crate) fn start_in(folder: &Path) -> Server {
+        Server::spawn(watchpost().args(SERVE).current_dir(folder))
+    }
+
+    fn spawn(command: &mut Command) -> Server {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -115,54 +119,54 @@ impl Server {
     }
 
     /// The process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal by its name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status().expect("kill exists");
         assert!(sent.success(), "kill -{name} {pid}");
     }
 
     /// Kills it as hard as can be, and waits until it is gone.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
     }
 
     /// Asks it to stop and returns its exit status.
-    pub fn stop(mut self) -> i32 {
+    pub(crate) fn stop(mut self) -> i32 {
         self.signal("TERM");
         let status = wait_for("the server to stop", || self.child.try_wait().expect("it is our child"));
         status.code().unwrap_or(-1)
     }
 
     /// GETs a path; panics unless it answers 200 with JSON.
-    pub fn json(&self, path: &str) -> Value {
+    pub(crate) fn json(&self, path: &str) -> Value {
         let answer = self.get(path);
         assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
         serde_json::from_str(&answer.body).unwrap_or_else(|e| panic!("GET {path}: {e}: {}", answer.body))
     }
 
     /// GETs a path.
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         request(self.address, "GET", path).expect("the server answers")
     }
 
     /// POSTs to a path, without a body.
-    pub fn post(&self, path: &str) -> Answer {
+    pub(crate) fn post(&self, path: &str) -> Answer {
         request(self.address, "POST", path).expect("the server answers")
     }
 
     /// The monitor as the API shows it.
-    pub fn monitor(&self, id: &str) -> Value {
+    pub(crate) fn monitor(&self, id: &str) -> Value {
         self.json(&format!("/api/v1/monitors/{id}"))
     }
 
     /// Waits until a monitor is in a state.
-    pub fn wait_for_state(&self, id: &str, state: &str) -> Value {
+    pub(crate) fn wait_for_state(&self, id: &str, state: &str) -> Value {
         wait_for(&format!("{id} to be {state}"), || {
             let monitor = self.monitor(id);
             (monitor["state"] == state).then_some(monitor)
@@ -188,17 +192,15 @@ fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
 
 /// An HTTP answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Status code.
-    pub status: u16,
-    /// Header names in lower case.
-    pub headers: BTreeMap<String, String>,
+    pub(crate) status: u16,
     /// The body.
-    pub body: String,
+    pub(crate) body: String,
 }
 
 /// One HTTP/1.1 request on a connection of its own, read to its end.
-pub fn request(address: SocketAddr, method: &str, path: &str) -> std::io::Result<Answer> {
+pub(crate) fn request(address: SocketAddr, method: &str, path: &str) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n")?;
@@ -206,29 +208,24 @@ pub fn request(address: SocketAddr, method: &str, path: &str) -> std::io::Result
     stream.read_to_end(&mut raw)?;
     let text = String::from_utf8_lossy(&raw);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok());
-    let headers = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
-        .collect();
+    let status = head.lines().next().and_then(|l| l.split(' ').nth(1)).and_then(|s| s.parse().ok());
     let status = status.ok_or_else(|| std::io::Error::other(format!("no HTTP answer: {head}")))?;
-    Ok(Answer { status, headers, body: body.to_owned() })
+    Ok(Answer { status, body: body.to_owned() })
 }
 
 /// An HTTP server to be watched: counts what it is asked, and answers as it is told.
-pub struct Target {
+pub(crate) struct Target {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// The status it answers with.
-    pub status: Arc<AtomicU16>,
+    pub(crate) status: Arc<AtomicU16>,
     seen: Arc<Mutex<BTreeMap<String, u64>>>,
     stop: Arc<AtomicBool>,
 }
 
 impl Target {
     /// A target on a free port that answers 200, with this many threads to do so.
-    pub fn start(threads: usize) -> Target {
+    pub(crate) fn start(threads: usize) -> Target {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let target = Target {
             address: listener.local_addr().expect("it is bound"),
@@ -253,17 +250,17 @@ impl Target {
     }
 
     /// A URL of it.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// How often each path was asked for.
-    pub fn seen(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn seen(&self) -> BTreeMap<String, u64> {
         self.seen.lock().unwrap().clone()
     }
 
     /// Answers with this status from now on.
-    pub fn answer(&self, status: u16) {
+    pub(crate) fn answer(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,6 @@
 //! Start, look, stop.
 
-use crate::harness::{Site, Target, output, wait_for, watchpost};
+use crate::harness::{Server, Site, Target, output, wait_for, watchpost};
 
 fn one_monitor(target: &Target) -> String {
     format!("monitors:\n  - {{ id: web, name: Web, http: \"{}\", interval: 1s }}\n", target.url("/"))
@@ -99,20 +99,15 @@ fn a_check_out_of_turn_is_recorded_and_answered() {
 }
 
 #[test]
-fn without_a_configuration_it_starts_empty() {
+fn without_a_configuration_it_starts_empty_and_takes_one_that_appears() {
+    let target = Target::start(1);
     let folder = tempfile::tempdir().unwrap();
-    let mut child = watchpost()
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .current_dir(folder.path())
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-    child.kill().unwrap();
-    wait_for("it to end", || child.try_wait().unwrap());
-    assert!(line.contains("http://127.0.0.1:"), "{line}");
+    let server = Server::start_in(folder.path());
+    let status = server.json("/api/v1/status");
+    assert!(status["config"]["source"].is_null(), "{status}");
+    assert_eq!(server.json("/api/v1/overview")["items"].as_array().unwrap().len(), 0);
+    std::fs::write(folder.path().join("watchpost.yml"), one_monitor(&target)).unwrap();
+    wait_for("the first monitor", || (server.get("/api/v1/monitors/web").status == 200).then_some(()));
+    server.wait_for_state("web", "up");
+    assert_eq!(server.stop(), 0);
 }
