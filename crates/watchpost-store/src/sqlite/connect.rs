@@ -121,7 +121,12 @@ fn migrations() -> Vec<Migration> {
 
 /// Brings the schema up to what this version knows.
 pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
-    if found_schema(connection, path).await?.is_none() {
+    let found = found_schema(connection, path).await?;
+    if found == Some(newest_known()) {
+        // Nothing to write: a full disk must not keep us from starting.
+        return Ok(());
+    }
+    if found.is_none() {
         let foreign: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
             .fetch_one(&mut *connection)
             .await

@@ -99,8 +99,14 @@ impl Writer {
     /// Empties the write-ahead log into the file and ends the task.
     pub(super) async fn close(&mut self) -> Result<(), StoreError> {
         self.closing = true;
-        let connection = self.connection().await?;
-        run_sql(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        let emptied = match self.connection().await {
+            Ok(connection) => run_sql(connection, "PRAGMA wal_checkpoint(TRUNCATE)").await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = emptied {
+            // Nothing is lost: what it holds is durable, and the next start reads it from there.
+            tracing::warn!(%error, "the write-ahead log could not be emptied into the database");
+        }
         self.hang_up().await;
         Ok(())
     }
