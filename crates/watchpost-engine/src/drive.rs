@@ -265,7 +265,7 @@ impl Drive {
         let absorbed = self.absorb(ended.arrival, now);
         let phase = self.recorder.held(key).map(|held| held.state.phase.clone());
         if let Some(phase) = phase {
-            self.timetable.finished(key, &phase, now);
+            self.timetable.finished(key, ended.tick, &phase, now);
         }
         let Some(reply) = self.work.asked.remove(&key) else { return };
         match (absorbed, self.recorder.held(key)) {
@@ -369,6 +369,7 @@ impl Drive {
             Done::Batch(batch) => self.publish.committed(&batch.news),
             Done::Redefined { batch, plan, wanted, keys, reply } => {
                 self.publish.committed(&batch.news);
+                self.admit(&wanted, &keys, batch.commit.at);
                 self.redefined(&plan, &wanted, &keys, now);
                 self.publish.redefined();
                 let _ = reply.send(plan);
@@ -378,6 +379,16 @@ impl Drive {
         }
         for (reply, checked) in self.work.receipts_writing.drain(..) {
             let _ = reply.send(Ok(checked));
+        }
+    }
+
+    /// Holds the monitors that the store has made at the edit's time, with the state that it gave them.
+    fn admit(&mut self, wanted: &[Wanted], keys: &[MonitorKey], at: Timestamp) {
+        for (wanted, key) in wanted.iter().zip(keys) {
+            if self.recorder.held(*key).is_none() {
+                let monitor = Arc::new(Monitor { key: *key, definition: Arc::clone(&wanted.definition) });
+                self.recorder.admit([Held { state: State::fresh(monitor.active, at), monitor }]);
+            }
         }
     }
 
@@ -402,10 +413,6 @@ impl Drive {
     }
 
     fn put(&mut self, monitor: &Arc<Monitor>, why: Put, now: Timestamp) {
-        if self.recorder.held(monitor.key).is_none() {
-            let state = State::fresh(monitor.active, now);
-            self.recorder.admit([Held { monitor: Arc::clone(monitor), state }]);
-        }
         let Some(state) = self.recorder.held(monitor.key).map(|held| held.state.clone()) else { return };
         self.wakes.set(monitor.key, state.wake(monitor.cannot_tell_after));
         if let Some(missed) = self.timetable.put(monitor, &state, why, now) {

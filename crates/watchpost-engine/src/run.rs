@@ -29,6 +29,7 @@ pub(crate) struct Runner {
 /// A check that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
+    pub(crate) tick: Timestamp,
     pub(crate) arrival: Arrival,
     pub(crate) seen: Arc<Observation>,
 }
@@ -42,7 +43,7 @@ impl Runner {
         let identity = Tick { monitor: monitor.key, region: Region::local(), scheduled_at: tick };
         let result = CheckResult::new(identity, &seen, verdict.clone());
         let event = Event::Checked { scheduled_at: tick, verdict };
-        Ended { arrival: Arrival { monitor, event, result: Some(result) }, seen: Arc::new(seen) }
+        Ended { tick, arrival: Arrival { monitor, event, result: Some(result) }, seen: Arc::new(seen) }
     }
 
     async fn observe(&self, monitor: &Monitor, began: Timestamp) -> Observation {

@@ -39,7 +39,8 @@ struct Slot {
     /// The pace that made `due`, if the schedule did not.
     paced: Option<Duration>,
     last_started: Option<Timestamp>,
-    running: bool,
+    /// The tick of the check in flight.
+    running: Option<Timestamp>,
     /// Edited while a check was in flight: prompt again when that ends.
     prompt_again: bool,
     paused: bool,
@@ -110,7 +111,7 @@ impl Timetable {
         let key = monitor.key;
         let paused = state.phase == Phase::Paused;
         let old = self.slots.get(&key);
-        let running = old.is_some_and(|slot| slot.running);
+        let running = old.and_then(|slot| slot.running);
         let last_started = old.and_then(|slot| slot.last_started).max(state.last_tick);
         let missed = match why {
             Put::Resumed if !paused => missed_on_return(monitor, state, now),
@@ -123,11 +124,11 @@ impl Timetable {
             paced: None,
             last_started,
             running,
-            prompt_again: running && why == Put::Edited,
+            prompt_again: running.is_some() && why == Put::Edited,
             paused,
         };
         self.slots.insert(key, slot);
-        if !paused && !running {
+        if !paused && running.is_none() {
             let due = match why {
                 Put::Edited => self.prompt_due(monitor, now),
                 Put::Resumed => self.resumed_due(monitor, state, missed.is_some(), now),
@@ -184,7 +185,7 @@ impl Timetable {
     /// Takes a monitor out. A check in flight ends as it likes.
     pub fn remove(&mut self, key: MonitorKey) {
         if let Some(slot) = self.slots.remove(&key) {
-            self.in_flight -= usize::from(slot.running);
+            self.in_flight -= usize::from(slot.running.is_some());
         }
     }
 
@@ -208,7 +209,7 @@ impl Timetable {
         let Due { run, missed } =
             if punctual { Due { run: due, missed: None } } else { settle_due(&slot.monitor, due, now) };
         slot.due = None;
-        slot.running = true;
+        slot.running = Some(run);
         slot.last_started = Some(run);
         self.in_flight += 1;
         Some(Start { monitor: Arc::clone(&slot.monitor), tick: run, late: now.since(run), missed })
@@ -223,22 +224,23 @@ impl Timetable {
         if slot.paused {
             return Err(CheckNowError::Paused);
         }
-        if slot.running {
+        if slot.running.is_some() {
             return Err(CheckNowError::Running);
         }
         let after_last = slot.last_started.map(|last| last + Duration::from_millis(1));
         let tick = after_last.map_or(now, |earliest| earliest.max(now));
-        slot.running = true;
+        slot.running = Some(tick);
         slot.due = None;
         slot.last_started = Some(tick);
         self.in_flight += 1;
         Ok(Start { monitor: Arc::clone(&slot.monitor), tick, late: Duration::ZERO, missed: None })
     }
 
-    /// A check ended, and the monitor stands in `phase` now.
-    pub fn finished(&mut self, key: MonitorKey, phase: &Phase, now: Timestamp) {
-        let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.running) else { return };
-        slot.running = false;
+    /// The check of a tick ended, and the monitor stands in `phase` now. A check that was begun before its monitor was
+    /// removed and made again frees nothing.
+    pub fn finished(&mut self, key: MonitorKey, tick: Timestamp, phase: &Phase, now: Timestamp) {
+        let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.running == Some(tick)) else { return };
+        slot.running = None;
         self.in_flight -= 1;
         if slot.paused {
             return;

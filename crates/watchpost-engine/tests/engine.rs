@@ -1,5 +1,7 @@
 //! The engine on paused time: real tasks and channels, a model store, and checks that do as they are told.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, and says where")]
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};

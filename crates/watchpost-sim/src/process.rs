@@ -239,7 +239,7 @@ impl Process {
         }
         if let Some(held) = self.recorder.held(monitor.key) {
             let now = world.now();
-            self.timetable.finished(monitor.key, &held.state.phase, now);
+            self.timetable.finished(monitor.key, tick, &held.state.phase, now);
             self.punctual.finished(monitor.key, &held.state.phase, now);
         }
         Ok(())

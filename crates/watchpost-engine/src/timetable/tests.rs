@@ -52,7 +52,7 @@ fn run(table: &mut Timetable, from: i64, until: i64, phase: &Phase) -> Vec<i64> 
     for now in (from * 10..=until * 10).map(|t| Timestamp::from_millis(t * 100)) {
         while let Some(start) = table.take_due(now) {
             ticks.push(start.tick.as_millis() / 1_000);
-            table.finished(start.monitor.key, phase, now);
+            table.finished(start.monitor.key, start.tick, phase, now);
         }
     }
     ticks
@@ -117,7 +117,7 @@ fn a_check_that_lasts_covers_the_ticks_it_overlaps() {
     table.put(&monitor(0, Duration::from_secs(10)), &up(0), Put::Resumed, secs(1));
     let start = table.take_due(secs(10)).unwrap();
     assert_eq!(table.take_due(secs(35)).map(|s| s.tick), None, "one in flight at a time");
-    table.finished(start.monitor.key, &Phase::Up, secs(35));
+    table.finished(start.monitor.key, start.tick, &Phase::Up, secs(35));
     let next = table.take_due(secs(40)).unwrap();
     assert_eq!((next.tick, next.missed), (secs(40), None));
 }
@@ -138,7 +138,7 @@ fn a_check_out_of_turn_keeps_the_grid_and_excludes_a_second() {
     let start = table.start_now(MonitorKey(0), secs(30)).unwrap();
     assert_eq!(table.start_now(MonitorKey(0), secs(30)).unwrap_err(), CheckNowError::Running);
     assert_eq!(table.start_now(MonitorKey(9), secs(30)).unwrap_err(), CheckNowError::Unknown);
-    table.finished(start.monitor.key, &Phase::Up, secs(31));
+    table.finished(start.monitor.key, start.tick, &Phase::Up, secs(31));
     assert_eq!(table.next_due(), Some(secs(60)));
     let at_grid = table.start_now(MonitorKey(0), secs(30)).unwrap();
     assert!(at_grid.tick > start.tick, "ticks of a monitor only grow");
@@ -152,7 +152,7 @@ fn an_edit_during_a_check_is_followed_by_a_prompt_tick_with_the_new_definition()
     let edited = monitor(0, Duration::from_hours(1));
     table.put(&edited, &up(60), Put::Edited, secs(61));
     assert_eq!((table.in_flight(), table.next_due()), (1, None));
-    table.finished(start.monitor.key, &Phase::Up, secs(62));
+    table.finished(start.monitor.key, start.tick, &Phase::Up, secs(62));
     let next = table.take_due(secs(62)).unwrap();
     assert_eq!(next.monitor.schedule, edited.schedule);
 }
@@ -163,8 +163,23 @@ fn removing_during_a_check_leaves_nothing_in_flight() {
     table.put(&monitor(0, Duration::from_mins(1)), &up(0), Put::Resumed, secs(1));
     let start = table.take_due(secs(60)).unwrap();
     table.remove(MonitorKey(0));
-    table.finished(start.monitor.key, &Phase::Up, secs(61));
+    table.finished(start.monitor.key, start.tick, &Phase::Up, secs(61));
     assert_eq!((table.in_flight(), table.len(), table.next_due()), (0, 0, None));
+}
+
+#[test]
+fn a_check_of_a_monitor_that_was_made_again_frees_only_its_own_place() {
+    let mut table = Timetable::new();
+    let monitor = monitor(0, Duration::from_mins(1));
+    table.put(&monitor, &up(0), Put::Resumed, secs(1));
+    let old = table.take_due(secs(60)).unwrap();
+    table.remove(MonitorKey(0));
+    table.put(&monitor, &State::fresh(true, secs(61)), Put::Edited, secs(61));
+    let new = table.take_due(secs(61)).unwrap();
+    table.finished(MonitorKey(0), old.tick, &Phase::Up, secs(62));
+    assert_eq!((table.in_flight(), table.next_due()), (1, None));
+    table.finished(MonitorKey(0), new.tick, &Phase::Up, secs(63));
+    assert_eq!((table.in_flight(), table.next_due()), (0, Some(secs(120))));
 }
 
 #[test]
