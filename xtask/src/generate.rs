@@ -17,8 +17,8 @@ fn all() -> anyhow::Result<Vec<Generated>> {
     let schema = serde_json::to_string_pretty(&watchpost_wire::config::schema())?;
     Ok(vec![
         Generated { path: "docs/reference/cli.md", content: cli_reference::page(watchpost::cli::command()) },
-        Generated { path: "docs/reference/openapi.json", content: ended(watchpost_web::openapi()) },
-        Generated { path: "docs/reference/watchpost.schema.json", content: ended(schema) },
+        Generated { path: "docs/reference/openapi.json", content: ended(&watchpost_web::openapi()) },
+        Generated { path: "docs/reference/watchpost.schema.json", content: ended(&schema) },
     ])
 }
 
@@ -61,7 +61,7 @@ fn first_difference(found: &str, wanted: &str) -> String {
 }
 
 /// With one line end at its end.
-fn ended(text: String) -> String {
+fn ended(text: &str) -> String {
     format!("{}\n", text.trim_end())
 }
 

@@ -64,9 +64,9 @@ fn failure_reason(failure: &Failure, seen: &Observation) -> Reason {
         FailureKind::Timeout(after) => {
             (ReasonCode::Timeout, format!("{} timed out after {}", stage_words(failure.stage), words(*after)))
         }
-        FailureKind::Reset => (ReasonCode::Reset, format!("connection reset during {}", stage_words(failure.stage))),
+        FailureKind::Reset => (ReasonCode::Reset, format!("connection reset {}", stage_when(failure.stage))),
         FailureKind::Closed => {
-            (ReasonCode::Closed, format!("connection closed early during {}", stage_words(failure.stage)))
+            (ReasonCode::Closed, format!("connection closed early {}", stage_when(failure.stage)))
         }
         FailureKind::Unreachable => (ReasonCode::Unreachable, at_address("network or host unreachable", seen)),
         FailureKind::NameNotFound => (ReasonCode::DnsNotFound, "the name does not exist or has no address".to_owned()),
@@ -97,6 +97,16 @@ fn stage_words(stage: Stage) -> &'static str {
         Stage::Tls => "TLS handshake",
         Stage::Ttfb => "waiting for the answer",
         Stage::Transfer => "reading the answer",
+    }
+}
+
+fn stage_when(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Dns => "while resolving the name",
+        Stage::Connect => "while connecting",
+        Stage::Tls => "during the TLS handshake",
+        Stage::Ttfb => "while waiting for the answer",
+        Stage::Transfer => "while reading the answer",
     }
 }
 

@@ -170,8 +170,8 @@ fn what_stopped_a_check_is_its_reason() {
         expect![[r#"
             fail refused @connect: connection refused (192.0.2.1:443)
             fail timeout @tls: TLS handshake timed out after 5 s
-            fail reset @ttfb: connection reset during waiting for the answer
-            fail closed @transfer: connection closed early during reading the answer
+            fail reset @ttfb: connection reset while waiting for the answer
+            fail closed @transfer: connection closed early while reading the answer
             fail unreachable @connect: network or host unreachable
             fail dns_not_found @dns: the name does not exist or has no address
             fail dns_failure @dns: the name could not be resolved: SERVFAIL
