@@ -65,9 +65,7 @@ fn failure_reason(failure: &Failure, seen: &Observation) -> Reason {
             (ReasonCode::Timeout, format!("{} timed out after {}", stage_words(failure.stage), words(*after)))
         }
         FailureKind::Reset => (ReasonCode::Reset, format!("connection reset {}", stage_when(failure.stage))),
-        FailureKind::Closed => {
-            (ReasonCode::Closed, format!("connection closed early {}", stage_when(failure.stage)))
-        }
+        FailureKind::Closed => (ReasonCode::Closed, format!("connection closed early {}", stage_when(failure.stage))),
         FailureKind::Unreachable => (ReasonCode::Unreachable, at_address("network or host unreachable", seen)),
         FailureKind::NameNotFound => (ReasonCode::DnsNotFound, "the name does not exist or has no address".to_owned()),
         FailureKind::NameFailure(word) => {

@@ -12,14 +12,15 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use watchpost_core::backfill::Backfilled;
-use watchpost_core::plan::{Changed, Known, Plan, Wanted, plan};
+use watchpost_core::plan::{Changed, Plan, Wanted};
 use watchpost_core::ports::{CheckNowError, CheckedNow, Clock, EngineHealth, Publish};
 use watchpost_core::schedule::Missed;
 use watchpost_core::uptime::Counts;
-use watchpost_core::{CheckResult, Event, Fault, FaultCode, Monitor, MonitorKey, Region, State, Timestamp};
-use watchpost_store::{Redefine, Store, StoreError};
+use watchpost_core::{CheckResult, Definition, Event, Fault, FaultCode, Monitor, MonitorKey, Region, State, Timestamp};
+use watchpost_store::{Redefine, Store};
 
 use crate::lateness::Lateness;
+use crate::persist::persist;
 use crate::recorder::{Absorbed, Arrival, Batch, Held, Recorder};
 use crate::run::{Ended, Runner};
 use crate::timetable::{Put, Start, Timetable};
@@ -35,9 +36,6 @@ const STARTS_AT_ONCE: usize = 1_024;
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// A clock that steps back by less is waited out.
 const SET_BACK_MIN: Duration = Duration::from_secs(2);
-/// Pauses between attempts to write, doubling up to the second.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How fresh the figures for health and metrics are.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 /// At shutdown: so long for checks in flight and for the store, each.
@@ -47,19 +45,13 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(10);
 pub(crate) enum Input {
     Ended(Box<Ended>),
     CheckNow { monitor: MonitorKey, reply: oneshot::Sender<Result<CheckedNow, CheckNowError>> },
-    Redefine { known: Vec<Known>, wanted: Vec<Wanted>, reply: oneshot::Sender<Plan> },
+    Redefine { plan: Box<Plan>, wanted: Vec<Wanted>, reply: oneshot::Sender<Plan> },
 }
 
 /// A write that has become durable.
 enum Done {
     Batch(Batch),
-    Redefined {
-        batch: Batch,
-        plan: Plan,
-        wanted: Vec<Wanted>,
-        keys: Vec<MonitorKey>,
-        reply: oneshot::Sender<Plan>,
-    },
+    Redefined(Box<Redefined>),
     Filled {
         monitor: MonitorKey,
         late: Vec<CheckResult>,
@@ -67,6 +59,16 @@ enum Done {
     },
     /// Given up at shutdown.
     Abandoned,
+}
+
+/// An edit that has become durable.
+struct Redefined {
+    batch: Batch,
+    plan: Plan,
+    /// The monitors there are now: their keys and definitions, in order.
+    definitions: Vec<Arc<Definition>>,
+    keys: Vec<MonitorKey>,
+    reply: oneshot::Sender<Plan>,
 }
 
 type Receipt = (oneshot::Sender<Result<CheckedNow, CheckNowError>>, CheckedNow);
@@ -94,7 +96,7 @@ pub(crate) struct Work {
     edits: Vec<Edit>,
     late: HashMap<MonitorKey, Vec<CheckResult>>,
     /// Who waits for a check out of turn to end.
-    asked: HashMap<MonitorKey, oneshot::Sender<Result<CheckedNow, CheckNowError>>>,
+    asked: HashMap<(MonitorKey, Timestamp), oneshot::Sender<Result<CheckedNow, CheckNowError>>>,
     /// Told once the next batch is durable, and once the one under way is.
     receipts: Vec<Receipt>,
     receipts_writing: Vec<Receipt>,
@@ -111,7 +113,7 @@ pub(crate) struct Work {
 }
 
 struct Edit {
-    known: Vec<Known>,
+    plan: Box<Plan>,
     wanted: Vec<Wanted>,
     reply: oneshot::Sender<Plan>,
 }
@@ -254,7 +256,7 @@ impl Drive {
             match input {
                 Input::Ended(ended) => self.ended(*ended, now),
                 Input::CheckNow { monitor, reply } => self.check_now(monitor, reply, now),
-                Input::Redefine { known, wanted, reply } => self.work.edits.push(Edit { known, wanted, reply }),
+                Input::Redefine { plan, wanted, reply } => self.work.edits.push(Edit { plan, wanted, reply }),
             }
         }
     }
@@ -267,14 +269,15 @@ impl Drive {
         if let Some(phase) = phase {
             self.timetable.finished(key, ended.tick, &phase, now);
         }
-        let Some(reply) = self.work.asked.remove(&key) else { return };
+        let Some(reply) = self.work.asked.remove(&(key, ended.tick)) else { return };
         match (absorbed, self.recorder.held(key)) {
             (Absorbed::Applied(Some(result)), Some(held)) => {
                 let checked = CheckedNow { state: held.state.clone(), result, seen: ended.seen };
                 self.work.receipts.push((reply, checked));
             }
-            (_, _) => {
-                let _ = reply.send(Err(CheckNowError::Unknown));
+            (_, held) => {
+                let gone = if held.is_none() { CheckNowError::Unknown } else { CheckNowError::Busy };
+                let _ = reply.send(Err(gone));
             }
         }
     }
@@ -291,7 +294,7 @@ impl Drive {
         };
         match started {
             Ok(start) => {
-                self.work.asked.insert(key, reply);
+                self.work.asked.insert((key, start.tick), reply);
                 self.start(start);
             }
             Err(e) => {
@@ -334,14 +337,14 @@ impl Drive {
 
     fn write_edit(&mut self, edit: Edit, now: Timestamp) {
         self.work.receipts_writing.append(&mut self.work.receipts);
-        let Edit { known, wanted, reply } = edit;
-        let plan = plan(known, wanted.clone());
-        let (redefine, batch) = self.recorder.redefine(&plan, &wanted, now);
+        let Edit { plan, wanted, reply } = edit;
+        let definitions = wanted.iter().map(|w| Arc::clone(&w.definition)).collect();
+        let (redefine, batch) = self.recorder.redefine(&plan, wanted, now);
         let (store, health) = (Arc::clone(&self.store), Arc::clone(&self.health));
         self.work.writing = Some(tokio::spawn(async move {
             let write = || store.redefine(Redefine::clone(&redefine));
             match persist(&health, write).await {
-                Some(keys) => Done::Redefined { batch, plan, wanted, keys, reply },
+                Some(keys) => Done::Redefined(Box::new(Redefined { batch, plan: *plan, definitions, keys, reply })),
                 None => Done::Abandoned,
             }
         }));
@@ -367,12 +370,12 @@ impl Drive {
         let now = self.clock.now();
         match done {
             Done::Batch(batch) => self.publish.committed(&batch.news),
-            Done::Redefined { batch, plan, wanted, keys, reply } => {
-                self.publish.committed(&batch.news);
-                self.admit(&wanted, &keys, batch.commit.at);
-                self.redefined(&plan, &wanted, &keys, now);
+            Done::Redefined(edit) => {
+                self.publish.committed(&edit.batch.news);
+                self.admit(&edit, now);
+                self.redefined(&edit, now);
                 self.publish.redefined();
-                let _ = reply.send(plan);
+                let _ = edit.reply.send(edit.plan);
             }
             Done::Filled { monitor, late, filled } => self.recorder.fill(monitor, late, filled, now),
             Done::Abandoned => {}
@@ -383,18 +386,20 @@ impl Drive {
     }
 
     /// Holds the monitors that the store has made at the edit's time, with the state that it gave them.
-    fn admit(&mut self, wanted: &[Wanted], keys: &[MonitorKey], at: Timestamp) {
-        for (wanted, key) in wanted.iter().zip(keys) {
+    fn admit(&mut self, edit: &Redefined, now: Timestamp) {
+        // Unless the clock was set back since.
+        let at = edit.batch.commit.at.min(now);
+        for (definition, key) in edit.definitions.iter().zip(&edit.keys) {
             if self.recorder.held(*key).is_none() {
-                let monitor = Arc::new(Monitor { key: *key, definition: Arc::clone(&wanted.definition) });
+                let monitor = Arc::new(Monitor { key: *key, definition: Arc::clone(definition) });
                 self.recorder.admit([Held { state: State::fresh(monitor.active, at), monitor }]);
             }
         }
     }
 
     /// Takes the outcome of an edit into the timetable. Only what changed is made due anew.
-    fn redefined(&mut self, plan: &Plan, wanted: &[Wanted], keys: &[MonitorKey], now: Timestamp) {
-        let began = self.timetable.is_empty();
+    fn redefined(&mut self, edit: &Redefined, now: Timestamp) {
+        let (plan, began) = (&edit.plan, self.timetable.is_empty());
         for gone in &plan.removed {
             self.timetable.remove(gone.key);
             self.wakes.set(gone.key, None);
@@ -402,8 +407,8 @@ impl Drive {
         let changed = plan.changed.iter().map(|c| (c.from.key, touches_checks(c)));
         let touched: HashMap<MonitorKey, bool> =
             plan.unchanged.iter().map(|(key, _)| (*key, false)).chain(changed).collect();
-        for (wanted, key) in wanted.iter().zip(keys) {
-            let monitor = Arc::new(Monitor { key: *key, definition: Arc::clone(&wanted.definition) });
+        for (definition, key) in edit.definitions.iter().zip(&edit.keys) {
+            let monitor = Arc::new(Monitor { key: *key, definition: Arc::clone(definition) });
             match (began, touched.get(key)) {
                 (false, Some(false)) => self.timetable.rename(&monitor),
                 (true, Some(_)) => self.put(&monitor, Put::Resumed, now),
@@ -421,7 +426,7 @@ impl Drive {
     }
 
     fn report(&mut self, now: Timestamp) {
-        if self.work.reported.is_some_and(|then| then.elapsed() < REPORT_EVERY) && self.work.stopping.is_none() {
+        if self.work.reported.is_some_and(|then| then.elapsed() < REPORT_EVERY) {
             return;
         }
         self.work.reported = Some(Instant::now());
@@ -459,36 +464,4 @@ async fn written(writing: &mut Option<JoinHandle<Done>>) -> Done {
         },
         None => std::future::pending().await,
     }
-}
-
-/// Tries until the store does it. `None` once it is closed: then nothing ever will.
-async fn persist<T, F>(health: &Mutex<EngineHealth>, work: impl Fn() -> F) -> Option<T>
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
-    let mut pause = RETRY_FIRST;
-    loop {
-        let began = Instant::now();
-        let failure = match work().await {
-            Ok(done) => {
-                let mut health = health.lock().unwrap_or_else(PoisonError::into_inner);
-                health.commits_total += 1;
-                health.commit_took = began.elapsed();
-                health.store_error = None;
-                return Some(done);
-            }
-            Err(StoreError::Closed) => return None,
-            Err(e) => e.to_string(),
-        };
-        tracing::error!(error = failure, again_in_ms = pause.as_millis(), "the store did not take a write");
-        note_failure(health, failure);
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(RETRY_MAX);
-    }
-}
-
-fn note_failure(health: &Mutex<EngineHealth>, failure: String) {
-    let mut health = health.lock().unwrap_or_else(PoisonError::into_inner);
-    health.commit_failures_total += 1;
-    health.store_error = Some(failure);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use watchpost_checks::Check;
 use watchpost_core::MonitorKey;
-use watchpost_core::plan::{Plan, Wanted};
+use watchpost_core::plan::{Plan, Wanted, plan};
 use watchpost_core::ports::{BoxFuture, CheckNow, CheckNowError, CheckedNow, Clock, EngineHealth, Health, Publish};
 use watchpost_store::{Store, StoreError};
 
@@ -117,8 +117,11 @@ impl Engine {
     pub async fn apply(&self, wanted: Vec<Wanted>) -> Result<Plan, ApplyError> {
         let _one_at_a_time = self.applying.lock().await;
         let known = self.store.known().await?;
+        // Comparing 100,000 documents takes a while; the checks' task must not wait for it.
+        let compare = tokio::task::spawn_blocking(move || (Box::new(plan(known, wanted.clone())), wanted));
+        let (plan, wanted) = compare.await.map_err(|_| ApplyError::Stopping)?;
         let (reply, answer) = oneshot::channel();
-        let input = Input::Redefine { known, wanted, reply };
+        let input = Input::Redefine { plan, wanted, reply };
         self.inputs.send(input).await.map_err(|_| ApplyError::Stopping)?;
         answer.await.map_err(|_| ApplyError::Stopping)
     }

@@ -18,6 +18,7 @@ pub mod engine;
 pub mod late;
 pub mod lateness;
 pub mod once;
+mod persist;
 pub mod recorder;
 pub mod retain;
 pub mod run;

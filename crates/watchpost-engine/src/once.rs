@@ -63,7 +63,7 @@ pub async fn run_once(parts: Parts, wanted: Vec<Wanted>) -> Result<Vec<Outcome>,
 async fn define(parts: &Parts, recorder: &mut Recorder, wanted: Vec<Wanted>) -> Result<Vec<MonitorKey>, StoreError> {
     let (store, now): (&Arc<dyn Store>, _) = (&parts.store, Clock::now(&*parts.clock));
     let plan = plan(store.known().await?, wanted.clone());
-    let (edit, _) = recorder.redefine(&plan, &wanted, now);
+    let (edit, _) = recorder.redefine(&plan, wanted.clone(), now);
     let keys = store.redefine(edit).await?;
     for (wanted, key) in wanted.into_iter().zip(&keys) {
         if recorder.held(*key).is_none() {

@@ -11,7 +11,7 @@ use watchpost_core::evaluate::removed;
 use watchpost_core::plan::{Plan, Wanted};
 use watchpost_core::ports::News;
 use watchpost_core::state::Phase;
-use watchpost_core::{CheckResult, Event, Monitor, MonitorId, MonitorKey, State, Timestamp, evaluate};
+use watchpost_core::{CheckResult, Event, Monitor, MonitorId, MonitorKey, Reason, State, Timestamp, evaluate};
 use watchpost_store::{Commit, Entry, Redefine};
 
 /// Results that may wait for a store that does not take them; beyond it plain results are dropped and counted, while
@@ -113,7 +113,8 @@ impl Recorder {
     pub fn absorb(&mut self, arrival: Arrival, at: Timestamp) -> Absorbed {
         let Arrival { monitor, event, result } = arrival;
         let Some(held) = self.held.get_mut(&monitor.key) else { return Absorbed::Ignored };
-        if result.is_some() && held.monitor.spec != monitor.spec {
+        // A check that was begun before an edit is judged by what was wanted then: a prompt one follows.
+        if result.is_some() && (held.monitor.spec != monitor.spec || held.monitor.expect != monitor.expect) {
             return Absorbed::Ignored;
         }
         let step = evaluate(&held.monitor, held.state.clone(), &event, at);
@@ -178,7 +179,7 @@ impl Recorder {
 
     /// Begins an edit: evaluates what follows for monitors that change or go, and swaps the definitions of those that
     /// stay. What is pending goes into the same transaction. The new ones come with [`Recorder::admit`].
-    pub fn redefine(&mut self, plan: &Plan, wanted: &[Wanted], at: Timestamp) -> (Redefine, Batch) {
+    pub fn redefine(&mut self, plan: &Plan, wanted: Vec<Wanted>, at: Timestamp) -> (Redefine, Batch) {
         for changed in &plan.changed {
             self.swap(changed.from.key, &changed.to, at);
             if changed.rekinded() {
@@ -198,7 +199,7 @@ impl Recorder {
         let keys = keys_of(plan);
         let edit = Redefine {
             at,
-            monitors: wanted.iter().map(|w| (keys.get(&w.definition.id).copied(), w.clone())).collect(),
+            monitors: wanted.into_iter().map(|w| (keys.get(&w.definition.id).copied(), w)).collect(),
             removed: plan.removed.iter().map(|gone| gone.key).collect(),
             entries: std::mem::take(&mut batch.commit.entries),
         };
@@ -276,8 +277,22 @@ impl Recorder {
 }
 
 /// Something other than the newest tick differs: that one is known from the results.
+/// Nor does another wording of the same reason count: a latency is told with its figure, which is another each time.
 fn differs(before: &State, after: &State) -> bool {
-    before.phase != after.phase || before.blind != after.blind || before.shown_since != after.shown_since
+    let blind = |state: &State| state.blind.as_ref().map(|b| (b.since, b.told, b.fault.code));
+    !same_phase(&before.phase, &after.phase) || blind(before) != blind(after) || before.shown_since != after.shown_since
+}
+
+fn same_phase(before: &Phase, after: &Phase) -> bool {
+    let same = |a: &Reason, b: &Reason| a.code == b.code && a.stage == b.stage;
+    match (before, after) {
+        (Phase::Degraded { reason: a }, Phase::Degraded { reason: b }) => same(a, b),
+        (
+            Phase::Down { since, passes, reason, incident },
+            Phase::Down { since: since_b, passes: passes_b, reason: reason_b, incident: incident_b },
+        ) => (since, passes, incident) == (since_b, passes_b, incident_b) && same(reason, reason_b),
+        (before, after) => before == after,
+    }
 }
 
 fn keys_of(plan: &Plan) -> BTreeMap<MonitorId, MonitorKey> {

@@ -19,6 +19,9 @@ pub const PROMPT_GAP: Duration = Duration::from_millis(2);
 /// A monitor that missed ticks and whose next one is farther away than this is caught up at once.
 pub const CATCH_UP_AFTER: Duration = Duration::from_mins(1);
 
+/// Entries of the heap that may have been overtaken, beyond as many as there are monitors, before they are swept out.
+const STALE_MAX: usize = 1_024;
+
 /// All monitors and when they are due.
 #[derive(Debug, Default)]
 pub struct Timetable {
@@ -168,6 +171,10 @@ impl Timetable {
             if let Some(due) = due {
                 self.heap.push(Reverse((due, key, generation)));
             }
+        }
+        if self.heap.len() > 2 * self.slots.len() + STALE_MAX {
+            let entry = |(key, slot): (&MonitorKey, &Slot)| Some(Reverse((slot.due?, *key, slot.generation)));
+            self.heap = self.slots.iter().filter_map(entry).collect();
         }
     }
 

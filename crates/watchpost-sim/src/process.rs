@@ -316,7 +316,7 @@ impl Process {
         let plan = plan(known, wanted.clone());
         let before: BTreeMap<MonitorKey, bool> =
             self.recorder.all().map(|h| (h.monitor.key, h.monitor.active)).collect();
-        let (redefine, batch) = self.recorder.redefine(&plan, &wanted, now);
+        let (redefine, batch) = self.recorder.redefine(&plan, wanted.clone(), now);
         self.follow_edit(world, &plan, &before, now)?;
         self.write(world, batch, Some(Edit { redefine, plan, wanted, keys: Vec::new() }));
         Ok(())

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::classify::ServerErrorsFailureClass;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 use tower_http::trace::TraceLayer;
@@ -217,7 +218,16 @@ pub fn router(web: WebState) -> Router {
         .layer(compress)
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(from_fn(headers))
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().on_failure(failed))
+}
+
+/// What is worth an error in the log: a defect of ours. Other statuses from 500 on are answers (not supported yet, not
+/// ready, too busy), which any caller could fill the log with; what led to them is logged where it happened.
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over as it is")]
+fn failed(class: ServerErrorsFailureClass, _latency: Duration, _span: &tracing::Span) {
+    if matches!(class, ServerErrorsFailureClass::StatusCode(http::StatusCode::INTERNAL_SERVER_ERROR)) {
+        tracing::error!("a page could not be made: a defect of ours");
+    }
 }
 
 /// Fonts and pictures are compressed in themselves.

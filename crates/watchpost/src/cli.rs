@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// Watches services, tells the right people, and posts the truth.
@@ -25,11 +26,16 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// A path; clap's own parser refuses a variable that is set and empty, which counts as not set.
+fn maybe_empty_path() -> impl TypedValueParser<Value = PathBuf> {
+    clap::builder::OsStringValueParser::new().map(PathBuf::from)
+}
+
 /// Where the configuration is.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
     /// Configuration file, or a folder whose files are merged.
-    #[arg(long, short, env = "WATCHPOST_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "WATCHPOST_CONFIG", value_name = "FILE", value_parser = maybe_empty_path())]
     pub config: Option<PathBuf>,
 }
 
@@ -37,35 +43,48 @@ pub struct ConfigArgs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct DataArgs {
     /// Data folder; default `data` beside the configuration file.
-    #[arg(long, env = "WATCHPOST_DATA", value_name = "DIR")]
+    #[arg(long, env = "WATCHPOST_DATA", value_name = "DIR", value_parser = maybe_empty_path())]
     pub data: Option<PathBuf>,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run: check, record, show. SIGHUP or a changed file reloads; SIGTERM drains and exits 0.
+    /// Run: check on schedule, record, show.
     #[command(after_help = "Examples:\n  watchpost serve\n  \
-        watchpost serve --config /etc/watchpost --data /var/lib/watchpost --listen 127.0.0.1:9090")]
+        watchpost serve --config /etc/watchpost --data /var/lib/watchpost --listen 127.0.0.1:9090\n\n\
+        SIGHUP or a changed file reloads the configuration; one that does not hold changes nothing.\n\
+        SIGTERM and SIGINT drain and exit 0. There are no accounts yet: listen on loopback.\n\
+        Exit status: 2 when the configuration does not hold, 1 when it cannot run.")]
     Serve(ServeArgs),
-    /// Check one monitor of the configuration, or a URL, once, and show everything that was seen.
+    /// Check a monitor or a URL once, and show all that was seen.
     #[command(after_help = "Examples:\n  watchpost check https://example.org\n  watchpost check tcp://db.lan:5432\n  \
         watchpost check icmp://192.168.1.1\n  watchpost check dns://example.org\n  watchpost check plex --json\n\n\
-        Needs no server and writes nothing. Schemes: https, http, tcp, tls, udp, icmp, dns.\n\
+        Needs no server and writes nothing. A URL is checked with the configuration's defaults.\n\
+        URLs: https://..., http://..., tcp://host:port, tls://host:port, udp://host:port, icmp://host, dns://name.\n\
         Exit status: 0 up or degraded, 1 down, 2 wrong usage, 3 inconclusive (we could not tell).")]
     Check(CheckArgs),
     /// Check every active monitor once and record the results; for cron.
-    #[command(after_help = "Example:\n  */5 * * * * watchpost run-once --config /etc/watchpost/watchpost.yml\n\n\
-        One line per monitor: ONLINE or OFFLINE, the time taken or a dash, the name. Beside a running server that one\n\
-        is asked to do it. Exit status: 0 also when services are down; 1 when results could not be recorded.")]
+    #[command(after_help = "Example, for a crontab:\n  \
+        */5 * * * * watchpost run-once --config /etc/watchpost/watchpost.yml --data /var/lib/watchpost\n\n\
+        Prints a line per monitor: ONLINE, OFFLINE or UNKNOWN, the time taken or a dash, the name, and why.\n\
+        Where a server runs on the data folder, it is asked to check.\n\
+        Exit status: 0, also when services are down; 1 when results could not be recorded; 2 wrong usage.")]
     RunOnce(RunOnceArgs),
-    /// Look at the configuration.
+    /// Validate the configuration, or show what it says and what it would change.
+    #[command(after_help = "Examples:\n  watchpost config check --config /etc/watchpost/watchpost.yml\n  \
+        watchpost config plan                          what would a reload change?\n  \
+        watchpost config schema > watchpost.schema.json")]
     Config {
         /// What to do with it.
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Find out what on this machine would keep Watchpost from working, and how to fix it.
+    /// Find out what on this machine would keep Watchpost from working, and the fix.
+    #[command(
+        after_help = "Looks at configuration, disk, database, certificates, clock, ICMP, DNS and file handles.\n\
+        Run it as the account that runs the server. Exit status: 1 when something is bad, 0 also with warnings."
+    )]
     Doctor(DoctorArgs),
     /// Print the completion script of a shell.
     #[command(after_help = "Example:\n  watchpost completions bash > /etc/bash_completion.d/watchpost")]
@@ -91,8 +110,8 @@ pub struct ServeArgs {
     /// Data.
     #[command(flatten)]
     pub data: DataArgs,
-    /// Address to listen on instead of the configured ones; may be given more than once.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Address to listen on instead of the configured ones; may be given more than once. No host names.
+    #[arg(long, value_name = "IP:PORT")]
     pub listen: Vec<std::net::SocketAddr>,
     /// Comma-separated parts to run. This version has all in one process.
     #[arg(long, value_name = "ROLES", default_value = "core,web,agent")]
@@ -111,7 +130,7 @@ pub struct CheckArgs {
     /// Configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Print JSON.
+    /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
 }
@@ -133,11 +152,11 @@ pub struct RunOnceArgs {
 /// What can be done with the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Validate it; every problem with file, line and column.
+    /// Validate it: every problem with file, line and column; exit status 2 when there is one.
     Check(ConfigOnly),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
-    /// Show what applying it would change, against what was applied last. Renames keep history.
+    /// Show what applying it would change, compared with what the data folder says was applied last.
     Plan(PlanArgs),
     /// Print the effective configuration: merged, substituted, defaults filled in, secrets masked.
     Show(ConfigOnly),
@@ -149,7 +168,7 @@ pub struct ConfigOnly {
     /// Configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Print JSON.
+    /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
 }
@@ -163,7 +182,7 @@ pub struct PlanArgs {
     /// Data.
     #[command(flatten)]
     pub data: DataArgs,
-    /// Print JSON.
+    /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
 }
@@ -177,7 +196,7 @@ pub struct DoctorArgs {
     /// Data.
     #[command(flatten)]
     pub data: DataArgs,
-    /// Print JSON.
+    /// Print JSON instead of text.
     #[arg(long)]
     pub json: bool,
 }

@@ -19,7 +19,7 @@ pub const USAGE: u8 = 2;
 pub fn run(cli: Cli) -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => block_on(serve::run(args)),
-        Command::Check(args) => block_on(check::run(args)),
+        Command::Check(args) => block_on(check::run(args)).map_err(Failure::inconclusive),
         Command::RunOnce(args) => block_on(run_once::run(args)),
         Command::Config { command } => block_on(config::run(command)),
         Command::Doctor(args) => block_on(doctor::run(args)),
@@ -41,6 +41,14 @@ impl Failure {
     #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err as it is")]
     pub fn usage(text: impl ToString) -> Failure {
         Failure { text: text.to_string(), status: USAGE }
+    }
+
+    /// Of `check`, whose status 1 says that the target is down: what kept us from looking says nothing of the target.
+    fn inconclusive(self) -> Failure {
+        match self.status {
+            USAGE => self,
+            _ => Failure { status: check::INCONCLUSIVE, ..self },
+        }
     }
 
     fn report(&self) -> ExitCode {

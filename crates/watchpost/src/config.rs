@@ -72,6 +72,8 @@ pub fn find(named: Option<&Path>) -> Source {
 fn find_in(named: Option<&Path>, env: Environment<'_>) -> Source {
     const SEARCHED: [&str; 2] = ["watchpost.yml", "/etc/watchpost/watchpost.yml"];
     let from_env = || env("WATCHPOST_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    // An empty one is none: so the variable comes out of a compose file in which it is not set.
+    let named = named.filter(|path| !path.as_os_str().is_empty());
     let path = named.map(Path::to_path_buf).or_else(from_env).or_else(|| {
         // A broken symlink is a configuration that is broken, not one that is absent.
         SEARCHED.into_iter().map(PathBuf::from).find(|path| path.symlink_metadata().is_ok())
@@ -92,6 +94,7 @@ pub fn data_folder(named: Option<&Path>, loaded: &Loaded) -> PathBuf {
 
 fn data_folder_in(named: Option<&Path>, env: Environment<'_>, source: &Source) -> PathBuf {
     let from_env = || env("WATCHPOST_DATA").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let named = named.filter(|path| !path.as_os_str().is_empty());
     named.map(Path::to_path_buf).or_else(from_env).unwrap_or_else(|| match source {
         Source::Nothing => PathBuf::from("data"),
         Source::File(file) => file.parent().unwrap_or(Path::new("")).join("data"),

@@ -27,6 +27,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// An answer's size: the largest is a list of a thousand monitors.
 const ANSWER_MAX: usize = 64 << 20;
 
+/// A pause after accept fails, as it does when file handles run out: trying at once would only burn the processor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Answers that are ready at the stop get so long to be sent.
+const LAST_ANSWERS_MAX: Duration = Duration::from_secs(1);
+
 /// Where the socket of a data folder is.
 #[must_use]
 pub fn path(folder: &Path) -> PathBuf {
@@ -53,12 +58,21 @@ pub async fn serve(folder: PathBuf, router: Router, stop: CancellationToken) -> 
             () = stop.cancelled() => break,
             Some(_) = clients.join_next(), if !clients.is_empty() => {}
             accepted = listener.accept(), if clients.len() < CLIENTS_MAX => {
-                if let Ok((stream, _)) = accepted {
-                    clients.spawn(answer(stream, router.clone()));
+                match accepted {
+                    Ok((stream, _)) => {
+                        clients.spawn(answer(stream, router.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a command's connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
         }
     }
+    let answered = async { while clients.join_next().await.is_some() {} };
+    // Whoever holds a connection open without asking is cut off.
+    let _ = tokio::time::timeout(LAST_ANSWERS_MAX, answered).await;
     clients.shutdown().await;
     // A file that is left behind is removed at the next start.
     let _ = std::fs::remove_file(&path);

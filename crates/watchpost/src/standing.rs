@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use watchpost_core::{MonitorId, Timestamp};
+use watchpost_core::{Definition, MonitorId, Timestamp};
 use watchpost_web::{ConfigError, Standing, StandingNow};
 
 use crate::config::{self, Loaded};
@@ -18,7 +18,8 @@ pub struct Site {
 #[derive(Clone)]
 struct Snapshot {
     standing: StandingNow,
-    documents: Arc<BTreeMap<MonitorId, serde_json::Value>>,
+    /// Documents are made of these when somebody asks: of 100,000 monitors they would take hundreds of megabytes.
+    definitions: Arc<BTreeMap<MonitorId, Arc<Definition>>>,
 }
 
 impl Site {
@@ -34,7 +35,7 @@ impl Site {
             generation: 1,
             error: None,
         };
-        Site { now: ArcSwap::from_pointee(Snapshot { standing, documents: Arc::new(documents(loaded)) }) }
+        Site { now: ArcSwap::from_pointee(Snapshot { standing, definitions: Arc::new(definitions(loaded)) }) }
     }
 
     /// A configuration was taken over.
@@ -47,7 +48,7 @@ impl Site {
             error: None,
             ..old.standing.clone()
         };
-        self.now.store(Arc::new(Snapshot { standing, documents: Arc::new(documents(loaded)) }));
+        self.now.store(Arc::new(Snapshot { standing, definitions: Arc::new(definitions(loaded)) }));
     }
 
     /// A configuration was refused; the one before goes on.
@@ -58,9 +59,8 @@ impl Site {
     }
 }
 
-fn documents(loaded: &Loaded) -> BTreeMap<MonitorId, serde_json::Value> {
-    let document = |w: &watchpost_core::plan::Wanted| (w.definition.id.clone(), config::shown(&w.definition));
-    loaded.monitors.iter().map(document).collect()
+fn definitions(loaded: &Loaded) -> BTreeMap<MonitorId, Arc<Definition>> {
+    loaded.monitors.iter().map(|w| (w.definition.id.clone(), Arc::clone(&w.definition))).collect()
 }
 
 impl Standing for Site {
@@ -69,6 +69,6 @@ impl Standing for Site {
     }
 
     fn document(&self, id: &MonitorId) -> Option<serde_json::Value> {
-        self.now.load().documents.get(id).cloned()
+        self.now.load().definitions.get(id).map(|definition| config::shown(definition))
     }
 }

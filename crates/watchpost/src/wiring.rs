@@ -47,12 +47,11 @@ pub fn checker(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Che
     Checker::new(options).context("cannot set up checks")
 }
 
-/// Opens the store in the data folder, which is made if it is not there.
+/// Opens the store in the data folder, which the store makes, for us alone, if it is not there.
 ///
 /// # Errors
 /// When the folder or the database cannot be used, or another process uses it.
 pub async fn open_store(settings: &Settings, folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make the data folder {}", folder.display()))?;
     let file = settings.storage.file.clone();
     let store = SqliteStore::open(SqliteOptions { folder: folder.to_owned(), file }).await?;
     Ok(Arc::new(store))

@@ -76,6 +76,28 @@ fn a_failing_result_says_how_far_it_is() {
 }
 
 #[test]
+fn another_figure_in_the_same_complaint_is_no_change() {
+    let slow = |ms: u32| Verdict::Degraded(Reason::new(ReasonCode::Latency, None, format!("took {ms} ms")));
+    let mut recorder = recorder();
+    recorder.absorb(arrival(60, slow(300)), secs(60));
+    recorder.take(secs(60)).unwrap();
+    recorder.absorb(arrival(120, slow(301)), secs(120));
+    assert!(!recorder.urgent());
+    recorder.absorb(arrival(180, fail()), secs(180));
+    assert!(recorder.urgent());
+}
+
+#[test]
+fn a_check_begun_before_its_expectations_were_edited_does_not_count() {
+    let mut recorder = recorder();
+    let mut old = arrival(60, fail());
+    let mut definition = (*old.monitor.definition).clone();
+    definition.expect.latency.down = Some(Duration::from_millis(1));
+    old.monitor = Arc::new(Monitor { key: old.monitor.key, definition: Arc::new(definition) });
+    assert_eq!(recorder.absorb(old, secs(60)), Absorbed::Ignored);
+}
+
+#[test]
 fn a_replay_is_ignored_and_an_older_tick_is_late() {
     let mut recorder = recorder();
     recorder.absorb(arrival(120, Verdict::Pass), secs(120));
@@ -119,7 +141,7 @@ fn a_removed_monitor_closes_its_incident_even_when_it_was_never_defined_in_this_
     let state = first.held(gone.key).unwrap().state.clone();
     let mut recorder = Recorder::new(vec![(gone.key, state)]);
     let plan = plan(vec![known(&gone, json!({}))], Vec::new());
-    let (edit, batch) = recorder.redefine(&plan, &[], secs(300));
+    let (edit, batch) = recorder.redefine(&plan, Vec::new(), secs(300));
     assert_eq!(edit.removed, [gone.key]);
     assert!(matches!(edit.entries[0].changes[..], [Change::Shown { .. }, Change::Closed { .. }]));
     assert!(batch.news.is_empty() && recorder.held(gone.key).is_none());
@@ -135,7 +157,7 @@ fn pausing_and_resuming_follow_the_definition() {
     let change = |recorder: &mut Recorder, from: &Arc<Monitor>, to: &Arc<Monitor>| {
         let to = [wanted(to, json!({ "active": to.active }))];
         let plan = plan(vec![known(from, json!({ "active": from.active }))], to.to_vec());
-        recorder.redefine(&plan, &to, secs(100)).0
+        recorder.redefine(&plan, to.to_vec(), secs(100)).0
     };
     change(&mut recorder, &monitor, &off);
     assert_eq!(recorder.held(monitor.key).unwrap().state.phase, Phase::Paused);
@@ -151,7 +173,7 @@ fn what_was_pending_goes_into_the_edits_transaction() {
     let monitor = monitor(1, 60);
     let to = [wanted(&monitor, json!({}))];
     let plan = plan(vec![known(&monitor, json!({}))], to.to_vec());
-    let (edit, batch) = recorder.redefine(&plan, &to, secs(61));
+    let (edit, batch) = recorder.redefine(&plan, to.to_vec(), secs(61));
     assert_eq!((edit.entries.len(), batch.news.len(), recorder.pending()), (1, 1, 0));
 }
 

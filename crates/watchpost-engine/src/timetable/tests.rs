@@ -183,6 +183,18 @@ fn a_check_of_a_monitor_that_was_made_again_frees_only_its_own_place() {
 }
 
 #[test]
+fn checks_out_of_turn_leave_nothing_behind() {
+    let mut table = Timetable::new();
+    table.put(&monitor(0, Duration::from_hours(24 * 7)), &up(0), Put::Resumed, secs(1));
+    for at in 10..10_000 {
+        let start = table.start_now(MonitorKey(0), secs(at)).unwrap();
+        table.finished(MonitorKey(0), start.tick, &Phase::Up, secs(at));
+    }
+    assert!(table.heap.len() < 2 * STALE_MAX, "{}", table.heap.len());
+    assert_eq!(table.next_due(), Some(secs(86_400 * 7)));
+}
+
+#[test]
 fn a_clock_set_back_does_not_stop_the_checks() {
     let mut table = Timetable::new();
     table.put(&monitor(0, Duration::from_mins(1)), &up(0), Put::Resumed, secs(1));

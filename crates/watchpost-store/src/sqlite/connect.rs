@@ -80,6 +80,9 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 /// The connection that writes.
 pub(super) async fn writer(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let cannot = |source| StoreError::Path { path: path.display().to_string(), source };
+    // Made here, because SQLite would let everybody read it; its files beside it get the same mode.
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(cannot)?;
     let options = options(path)
         .create_if_missing(true)
         .auto_vacuum(SqliteAutoVacuum::Incremental)

@@ -47,7 +47,7 @@ fn begin(monitors: &[MonitorView], [index, key]: [i64; 2]) -> usize {
     let last = monitors.iter().position(|view| i64::from(view.monitor.key.0) == key);
     match last {
         Some(last) => last + 1,
-        None => usize::try_from(index - 1).unwrap_or(0),
+        None => usize::try_from(index.saturating_sub(1)).unwrap_or(0),
     }
 }
 

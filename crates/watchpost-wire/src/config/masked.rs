@@ -24,14 +24,16 @@ pub enum Masking {
     Fingerprint,
 }
 
-/// Eight hexadecimal digits that differ (but for one case in four billion) when the secret does. They are the beginning
-/// of a SHA-256: the secret cannot be computed from them, though a guess at a short one can be tested against them.
+/// Three hexadecimal digits that differ (but for one case in 4,096) when the secret does. They are the beginning of a
+/// SHA-256, and so few that of any list of guesses too many fit: whoever sees them learns that a secret changed, and next
+/// to nothing of the secret.
 #[must_use]
 pub fn fingerprint(secret: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(b"watchpost secret 1\0");
     hash.update(secret.as_bytes());
-    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let hex: String = hash.finalize().iter().take(2).map(|byte| format!("{byte:02x}")).collect();
+    hex.chars().take(3).collect()
 }
 
 impl Masking {

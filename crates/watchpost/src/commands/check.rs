@@ -21,7 +21,7 @@ use crate::{config, wiring};
 /// Exit status when the target is down.
 const DOWN: u8 = 1;
 /// Exit status when we could not tell.
-const INCONCLUSIVE: u8 = 3;
+pub(super) const INCONCLUSIVE: u8 = 3;
 /// Response headers shown in the trace.
 const HEADERS_SHOWN: usize = 40;
 /// Steps of the way shown in the trace.
@@ -32,7 +32,9 @@ pub async fn run(args: CheckArgs) -> Outcome {
     let loaded = config::find_and_load(args.config.config.as_deref()).map_err(Failure::usage)?;
     let definition = target(&args.target, &loaded)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let checker = wiring::checker(&loaded.settings, Arc::clone(&clock))?;
+    // The configuration names the files that this may fail on.
+    let checker =
+        wiring::checker(&loaded.settings, Arc::clone(&clock)).map_err(|e| Failure::usage(format!("{e:#}")))?;
     let began = clock.now();
     let seen = checker.check(&definition).await;
     let verdict = judge(&definition, &seen);

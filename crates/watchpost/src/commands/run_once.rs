@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt};
@@ -18,6 +19,11 @@ use crate::{config, wiring};
 
 /// Requests to the running server at once.
 const ASKED_AT_ONCE: usize = 32;
+
+/// A monitor that is being checked when it is asked for, or a server that is too busy, is asked again after this time,
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// and no more so long after the monitor's own timeout: a check under way has ended by then.
+const AGAIN_BEYOND: Duration = Duration::from_secs(10);
 
 /// Runs every active monitor once, here or in the server that runs already.
 pub async fn run(args: RunOnceArgs) -> Outcome {
@@ -68,10 +74,17 @@ async fn ask(server: &Client, loaded: &Loaded) -> Result<Vec<CheckOutput>, Failu
 
 async fn ask_for(server: &Client, definition: &Definition) -> anyhow::Result<Option<CheckOutput>> {
     let path = format!("/api/v1/monitors/{}/check", wiring::encode(definition.id.as_str()));
-    let (status, body) = server.request(http::Method::POST, &path).await?;
+    let until = tokio::time::Instant::now() + definition.timeout + AGAIN_BEYOND;
+    let (status, body) = loop {
+        let (status, body) = server.request(http::Method::POST, &path).await?;
+        match status.as_u16() {
+            409 | 503 if tokio::time::Instant::now() < until => tokio::time::sleep(AGAIN_AFTER).await,
+            _ => break (status, body),
+        }
+    };
     match status.as_u16() {
         200 => Ok(Some(serde_json::from_slice(&body).context("the server's answer cannot be read")?)),
-        // It is being checked at this moment, or is not in the running configuration.
+        // It is being checked all the time, or is not, or paused, in the running configuration.
         404 | 409 => {
             tracing::warn!(monitor = %definition.id, answer = %String::from_utf8_lossy(&body), "not checked");
             Ok(None)

@@ -1,5 +1,6 @@
 //! `watchpost serve`: wire everything together, run, reload, drain.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,8 +28,8 @@ use crate::{config, control, wiring};
 const FALLEN: u8 = 70;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1_024;
-/// While there is no configuration, one that appears is noticed within this time.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// While there is no configuration, there is a look for one so often: it is taken over within two seconds.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Pages under way at shutdown get so long beyond the engine's own drain.
 const PAGES_DRAIN_MAX: Duration = Duration::from_secs(8);
 
@@ -45,7 +46,11 @@ pub async fn run(args: ServeArgs) -> Outcome {
     let listeners = wanted.iter().map(listen).collect::<anyhow::Result<Vec<_>>>()?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>();
     let addresses = addresses.context("cannot tell what we listen on")?;
-    let running = Running::start(args, loaded, folder, addresses.clone()).await?;
+    let running = tokio::select! { biased;
+        // A store that takes no writes would hold us here for ever, and nothing was begun that is to be drained.
+        () = signals.told_to_stop() => return Ok(ExitCode::SUCCESS),
+        running = Running::start(args, loaded, folder, addresses.clone()) => running?,
+    };
     let pages = running.serve_pages(listeners);
     announce(&addresses, running.base_url.as_deref())?;
     let status = running.until_told(&mut signals, &mut changes).await;
@@ -118,6 +123,8 @@ struct Running {
     web: WebState,
     base_url: Option<String>,
     settings: ArcSwap<Settings>,
+    /// Where the running configuration was read.
+    source: ArcSwap<Source>,
     stop: CancellationToken,
 }
 
@@ -160,7 +167,8 @@ impl Running {
         engine.apply(loaded.monitors).await.context("cannot apply the configuration")?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), monitors, data = %folder.display(), "started");
         let settings = ArcSwap::from_pointee(loaded.settings);
-        Ok(Running { args, folder, clock, checks, engine, hub, site, web, base_url, settings, stop })
+        let source = ArcSwap::from_pointee(loaded.source);
+        Ok(Running { args, folder, clock, checks, engine, hub, site, web, base_url, settings, source, stop })
     }
 
     /// Starts the listeners of TCP and of the control socket.
@@ -180,24 +188,32 @@ impl Running {
         })
     }
 
-    /// Reloads whenever asked, until told to stop.
+    /// Reloads whenever asked, until told to stop: also amid a reload, which a store without room holds up.
     async fn until_told(&self, signals: &mut Signals, changes: &mut config::Watcher) -> ExitCode {
-        let mut nowhere = config::find(self.args.config.config.as_deref()) == Source::Nothing;
+        let Signals { terminate, interrupt, hangup } = signals;
+        tokio::select! { biased;
+            name = self.engine.fallen() => {
+                tracing::error!(station = name, "a station fell; stopping so that a fresh process can go on");
+                ExitCode::from(FALLEN)
+            }
+            _ = terminate.recv() => {
+                tracing::info!("told to stop: draining");
+                ExitCode::SUCCESS
+            }
+            _ = interrupt.recv() => {
+                tracing::info!("interrupted: draining");
+                ExitCode::SUCCESS
+            }
+            never = self.keep_up(hangup, changes) => match never {},
+        }
+    }
+
+    /// Reloads whenever asked, for ever.
+    async fn keep_up(&self, hangup: &mut Signal, changes: &mut config::Watcher) -> Infallible {
+        let mut nowhere = changes.watches_nothing();
         loop {
             tokio::select! { biased;
-                name = self.engine.fallen() => {
-                    tracing::error!(station = name, "a station fell; stopping so that a fresh process can go on");
-                    return ExitCode::from(FALLEN);
-                }
-                _ = signals.terminate.recv() => {
-                    tracing::info!("told to stop: draining");
-                    return ExitCode::SUCCESS;
-                }
-                _ = signals.interrupt.recv() => {
-                    tracing::info!("interrupted: draining");
-                    return ExitCode::SUCCESS;
-                }
-                _ = signals.hangup.recv() => self.reload().await,
+                _ = hangup.recv() => self.reload().await,
                 Some(()) = changes.recv() => self.reload().await,
                 () = appeared(self.args.config.config.as_deref()), if nowhere => {
                     let source = config::find(self.args.config.config.as_deref());
@@ -210,7 +226,9 @@ impl Running {
 
     /// Takes over what the file says now, or keeps what there is and says why.
     async fn reload(&self) {
-        let path = self.args.config.config.clone();
+        // Once found, it stays there: a file that goes is not an empty configuration, nor one of another folder.
+        let known = self.source.load().path().map(Path::to_path_buf);
+        let path = known.or_else(|| self.args.config.config.clone());
         let read = tokio::task::spawn_blocking(move || config::find_and_load(path.as_deref())).await;
         let outcome = match read {
             Ok(Ok(loaded)) => self.take_over(loaded).await.map_err(|e| format!("{e:#}")),
@@ -226,6 +244,9 @@ impl Running {
 
     async fn take_over(&self, loaded: Loaded) -> anyhow::Result<()> {
         let old = self.settings.load();
+        if loaded.files.is_empty() && **self.source.load() != Source::Nothing {
+            anyhow::bail!("there are no configuration files in {}", loaded.source);
+        }
         if loaded.settings.network != old.network {
             self.checks.0.store(Arc::new(wiring::checker(&loaded.settings, Arc::clone(&self.clock))?));
         }
@@ -235,6 +256,7 @@ impl Running {
         let plan = self.engine.apply(loaded.monitors.clone()).await?;
         self.site.taken_over(&loaded, self.clock.now());
         self.settings.store(Arc::new(loaded.settings));
+        self.source.store(Arc::new(loaded.source));
         let (added, changed, removed) = (plan.added.len(), plan.changed.len(), plan.removed.len());
         tracing::info!(added, changed, removed, "configuration taken over");
         Ok(())
@@ -278,5 +300,13 @@ impl Signals {
             interrupt: on(SignalKind::interrupt())?,
             hangup: on(SignalKind::hangup())?,
         })
+    }
+
+    /// Resolves when whoever runs us wants us to end.
+    async fn told_to_stop(&mut self) {
+        tokio::select! { biased;
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

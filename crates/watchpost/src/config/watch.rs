@@ -78,6 +78,12 @@ impl Watcher {
         Watcher { source: source.clone(), notices, names, seen, next_look: Instant::now() + LOOK_EVERY, pending: None }
     }
 
+    /// There is no configuration to watch.
+    #[must_use]
+    pub fn watches_nothing(&self) -> bool {
+        self.source == Source::Nothing
+    }
+
     /// Waits for the next change; always `Some`. Cancel-safe: a change noticed while nobody waits is told at the next call. It may tell
     /// of a change that is none (a file written anew with the same content).
     pub async fn recv(&mut self) -> Option<()> {

@@ -124,3 +124,23 @@ fn a_peer_that_writes_terminal_codes_cannot_steer_the_terminal() {
     assert_eq!(ran.status.code(), Some(0));
     assert!(!ran.stdout.contains(&0x1b) && !ran.stdout.contains(&0x07));
 }
+
+#[test]
+fn what_keeps_us_from_looking_is_not_a_target_that_is_down() {
+    let site = Site::new("network: { ca_files: [missing.pem] }\nmonitors: []\n");
+    let ran = output(watchpost().args(["check", "tcp://127.0.0.1:1", "--config"]).arg(site.config()));
+    assert_eq!(ran.status.code(), Some(2), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn a_variable_that_is_set_and_empty_is_not_set() {
+    let site = Site::new("monitors: []\n");
+    let ran = output(
+        watchpost()
+            .args(["config", "plan"])
+            .current_dir(site.folder.path())
+            .env("WATCHPOST_CONFIG", "")
+            .env("WATCHPOST_DATA", ""),
+    );
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+}

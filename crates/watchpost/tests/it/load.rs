@@ -8,6 +8,8 @@ use crate::harness::{Server, Site, Target, wait_for};
 
 const MONITORS: usize = 2_000;
 const RUN: Duration = Duration::from_secs(60);
+/// Requests of a monitor whose results were not committed yet when they were counted: one in flight, some pending.
+const UNDER_WAY_MAX: u64 = 3;
 
 #[test]
 fn two_thousand_monitors_at_one_second_miss_no_tick_and_repeat_none() {
@@ -30,10 +32,16 @@ fn two_thousand_monitors_at_one_second_miss_no_tick_and_repeat_none() {
     wait_for("its end", || (began.elapsed() >= RUN).then_some(()));
     let status = server.json("/api/v1/status");
     assert_eq!(status["engine"]["results_dropped_total"], 0);
+    let asked = target.seen();
     let ticks = ticks(&server);
     assert_eq!(ticks.len(), MONITORS);
     for (monitor, ticks) in &ticks {
         every_tick_once(monitor, ticks);
+    }
+    // The store would show a tick that ran twice once only; the target was asked, though.
+    for (i, path) in (0..MONITORS).map(|i| (i, format!("/{i}"))) {
+        let (asked, kept) = (asked.get(&path).copied().unwrap_or(0), ticks[&format!("m{i}")].len() as u64);
+        assert!(asked <= kept + UNDER_WAY_MAX, "m{i}: asked {asked} times for {kept} results");
     }
     let requests: u64 = target.seen().values().sum();
     let results: usize = ticks.values().map(Vec::len).sum();
@@ -56,7 +64,7 @@ fn ticks(server: &Server) -> BTreeMap<String, Vec<i64>> {
     ticks
 }
 
-/// The first tick is the prompt one; from then on there is one a second.
+/// The first tick is the prompt one, which may have covered the grid's first; from then on there is one a second.
 fn every_tick_once(monitor: &str, ticks: &[i64]) {
     let grid = &ticks[..ticks.len() - 1];
     assert!(grid.len() >= 55, "{monitor} has {} ticks", grid.len());
@@ -64,5 +72,5 @@ fn every_tick_once(monitor: &str, ticks: &[i64]) {
         assert_eq!(pair[0] - pair[1], 1_000, "{monitor}: from {} to {}", pair[1], pair[0]);
     }
     let first = grid[grid.len() - 1] - ticks[ticks.len() - 1];
-    assert!((1..=1_000).contains(&first), "{monitor}: the prompt tick came {first} ms before the grid");
+    assert!((1..=1_500).contains(&first), "{monitor}: the prompt tick came {first} ms before the grid");
 }

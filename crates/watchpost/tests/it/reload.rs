@@ -1,6 +1,6 @@
 //! The file changes while the server runs.
 
-use crate::harness::{Site, Target, wait_for};
+use crate::harness::{Server, Site, Target, wait_for};
 
 #[test]
 fn a_renamed_monitor_keeps_its_history() {
@@ -78,7 +78,7 @@ fn a_removed_and_returned_monitor_has_its_history_back() {
     assert_eq!(results["items"].as_array().unwrap().last().unwrap()["scheduled_at"], oldest);
 }
 
-fn server_wait_up(server: &crate::harness::Server) {
+fn server_wait_up(server: &Server) {
     wait_for("it to be back", || (server.get("/api/v1/monitors/b").status == 200).then_some(()));
     server.wait_for_state("b", "up");
 }
@@ -107,4 +107,22 @@ fn sighup_reloads_at_once() {
     site.write(&format!("monitors:\n  - {{ id: web, http: \"{}\", interval: 1s }}\n", target.url("/")));
     server.signal("HUP");
     wait_for("the monitor", || (server.get("/api/v1/monitors/web").status == 200).then_some(()));
+}
+
+#[test]
+fn a_configuration_that_is_deleted_is_told_of_and_changes_nothing() {
+    let target = Target::start(1);
+    let yaml = format!("monitors:\n  - {{ id: web, http: \"{}\", interval: 1s }}\n", target.url("/"));
+    let site = Site::new(&yaml);
+    let server = Server::start_in(site.folder.path());
+    server.wait_for_state("web", "up");
+    std::fs::remove_file(site.config()).unwrap();
+    let error = wait_for("the error to be told", || {
+        let status = server.json("/api/v1/status");
+        status["config"]["error"]["text"].as_str().map(str::to_owned)
+    });
+    assert!(error.contains("watchpost.yml"), "{error}");
+    assert_eq!(server.monitor("web")["state"], "up", "the old configuration goes on");
+    site.write(&yaml);
+    wait_for("the error to go", || server.json("/api/v1/status")["config"]["error"].is_null().then_some(()));
 }

@@ -111,3 +111,19 @@ fn without_a_configuration_it_starts_empty_and_takes_one_that_appears() {
     server.wait_for_state("web", "up");
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn what_it_keeps_is_for_its_own_account_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let target = Target::start(1);
+    let site = Site::new(&one_monitor(&target));
+    let server = site.serve();
+    server.wait_for_state("web", "up");
+    let data = site.folder.path().join("data");
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for entry in data.read_dir().unwrap().map(Result::unwrap) {
+        assert_eq!(mode(&entry.path()), 0o600, "{}", entry.path().display());
+    }
+    assert_eq!(server.stop(), 0);
+}
