@@ -6,6 +6,8 @@ import { configuration, startProgram, startTargets } from './program.mjs';
 
 const GERMAN = 'Terminvereinbarung und Bürgerservice der Stadtverwaltung Ludwigshafen am Rhein, Außenstelle Oggersheim';
 const CYRILLIC = 'Система передачи медицинских изображений, отделение лучевой диагностики, резервный узел № 2';
+/** A table's row, or what it becomes on phones. */
+const ENTRY = 'tbody tr, .stack li';
 const GERMAN_ID = 'amt/bürgerservice 2';
 
 let browser;
@@ -55,6 +57,7 @@ test('the overview tells what is down and why, before all that is well', async (
   await page.waitForSelector(row('pacs', 'up'));
   await page.waitForSelector(`${row('off', 'paused')} >> text=Paused`);
   await page.waitForSelector('h1 >> text=2 of 8 down, 1 degraded');
+  assert.equal(await page.locator(`${row('closed')} .latency`).textContent(), '–', 'a refused connection has no latency');
   assert.deepEqual(await page.locator('.heading h2').allTextContents(), ['Down', 'Degraded', 'Public', 'Verwaltung', 'Лучевая диагностика', 'Without a group']);
   assert.equal(await page.title(), '(2) Watchpost');
   assert.match(await page.locator('link[rel=icon]').getAttribute('href'), /down/);
@@ -148,9 +151,18 @@ test('check now shows the trace of what it found', async (t) => {
 });
 
 test('pausing a monitor of the file says where to do it', async (t) => {
-  const { page } = await open(t, 'monitors/portal');
-  await page.click('button >> text=Pause');
+  const { page, complaints } = await open(t, 'monitors/portal');
+  await page.waitForSelector('button >> text=/^locked: watchpost\\.yml:\\d+$/');
+  assert.equal(await page.locator('button >> text=Pause').count(), 0);
+  assert.match(await page.locator('button.lock').getAttribute('title'), /\/watchpost\.yml:\d+$/);
+  await page.keyboard.press('p');
   await page.waitForSelector('[role=alert] >> text=/active: false.*watchpost\\.yml:/');
+  await page.goto(program.url);
+  await page.waitForSelector(row('portal', 'up'));
+  await page.focus('[data-row="portal"]');
+  await page.keyboard.press('p');
+  await page.waitForSelector('.toast >> text=/Portal: .*active: false.*watchpost\\.yml:/');
+  assert.deepEqual(complaints, [], 'nothing was asked that is refused');
 });
 
 test('everything can be reached by keyboard', async (t) => {
@@ -241,7 +253,7 @@ for (const [size, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE }
   for (const colorScheme of ['light', 'dark']) {
     test(`every page fits ${viewport.width} px and is accessible in ${colorScheme}`, async (t) => {
       const { page, complaints } = await open(t, '', { viewport, colorScheme, reducedMotion: 'reduce' });
-      const pages = { overview: ['', '.row'], monitor: [`monitors/${encodeURIComponent(GERMAN_ID)}`, 'tbody tr'], down: ['monitors/broken', 'tbody tr'], results: ['results', 'tbody tr'], incidents: ['incidents', 'tbody tr'], settings: ['settings', 'text=Lateness'] };
+      const pages = { overview: ['', '.row'], monitor: [`monitors/${encodeURIComponent(GERMAN_ID)}`, ENTRY], down: ['monitors/broken', ENTRY], results: ['results', ENTRY], incidents: ['incidents', ENTRY], settings: ['settings', 'text=Lateness'] };
       for (const [name, [path, ready]] of Object.entries(pages)) {
         await page.goto(program.url + path);
         await page.waitForSelector(ready);

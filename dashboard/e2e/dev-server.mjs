@@ -94,7 +94,11 @@ export async function startDevServer({ monitors = 12, scenario = 'mixed', port =
       const result = check(m, m.state === 'down' ? 'fail' : 'pass');
       return json(response, 200, { monitor: { id: m.id, name: m.name, kind: m.kind }, state: m.state, result });
     }
-    if (request.method === 'POST') return problem(response, 409, 'say `active: false` in watchpost.yml:12');
+    if (request.method === 'POST' && m.source === 'api') {
+      Object.assign(m, { active: verb === 'resume', state: verb === 'resume' ? 'unknown' : 'paused', since: new Date().toISOString(), reason: null });
+      return json(response, 200, monitorShape(m));
+    }
+    if (request.method === 'POST') return problem(response, 409, `say "active: false" in ${m.file.path}:${m.file.line}`);
     if (verb === 'config') return json(response, 200, { id: m.id, name: m.name, http: { url: m.target, headers: { authorization: '***' } }, interval: '30s', expect: { status: '200-399', body: { contains: 'ok: true' } }, alert: [] });
     if (verb === 'results') return json(response, 200, page(m.results.toReversed?.() ?? [...m.results].reverse(), query, 'before'));
     return json(response, 200, monitorShape(m));

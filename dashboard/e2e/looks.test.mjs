@@ -6,13 +6,15 @@ import { DESKTOP, PHONE, assertAccessible, assertNoSidewaysScroll, openBrowser, 
 import { startDevServer } from './dev-server.mjs';
 
 const SIZES = { desktop: DESKTOP, phone: PHONE };
+/** A table's row, or what it becomes on phones. */
+const ENTRY = 'tbody tr, .stack li';
 const PAGES = {
   overview: { path: '', ready: '[data-row]' },
   cards: { path: '?view=cards', ready: '[data-row]' },
   monitor: { path: 'monitors/m-2', ready: 'figure svg rect' },
   'monitor-long': { path: 'monitors/m-4', ready: 'figure svg rect' },
-  results: { path: 'results', ready: 'tbody tr' },
-  incidents: { path: 'incidents', ready: 'tbody tr' },
+  results: { path: 'results', ready: ENTRY },
+  incidents: { path: 'incidents', ready: ENTRY },
   settings: { path: 'settings', ready: 'text=Lateness' },
   missing: { path: 'no-such-page', ready: 'text=There is no such page' },
 };
@@ -82,6 +84,39 @@ test('banners, the empty page, the key list and the wall screen', async (t) => {
   for (const [size, viewport] of Object.entries(SIZES)) {
     await look(t, server, `empty-${size}`, { path: '', ready: 'text=Nothing is watched yet' }, { viewport });
   }
+});
+
+test('a monitor of a file shows its lock, one of the interface its pause button', async (t) => {
+  const server = await serve(t, { monitors: 12, tick_ms: 0 });
+  Object.assign(server.world.list[0], { source: 'api', file: null });
+  const { page, complaints } = await openPage(browser, t);
+  await page.goto(server.url);
+  await page.hover('.row[data-id="m-4"]');
+  await page.waitForSelector('.row[data-id="m-4"] .lock >> text=locked: watchpost.yml:39');
+  assert.equal(await page.locator('.row[data-id="m-4"] button').count(), 1, 'check only');
+  await page.hover('.row[data-id="m-1"]');
+  await page.click('.row[data-id="m-1"] button[title="Pause (p)"]');
+  await page.waitForSelector('.row.paused[data-id="m-1"]');
+  await page.goto(`${server.url}monitors/m-1`);
+  await page.click('button >> text=Resume');
+  await page.waitForSelector('button >> text=Pause');
+  assert.deepEqual(complaints, []);
+});
+
+test('long names use the room of a cause that is not there, and causes on phones take two lines', async (t) => {
+  const server = await serve(t, { monitors: 12, tick_ms: 0 });
+  server.world.list[1].reason = { code: 'refused', stage: 'connect', text: 'Connection refused by all four addresses of shop-2.example.org, the last one 10.20.30.40:443' };
+  const wide = await openPage(browser, t);
+  await wide.page.goto(server.url);
+  const name = wide.page.locator('.row[data-id="m-4"] .name');
+  const [needed, given] = await name.evaluate((element) => [element.scrollWidth, element.clientWidth]);
+  assert.ok(needed <= given, `a name of ${needed} px is cut at ${given} px`);
+  const phone = await openPage(browser, t, { viewport: PHONE });
+  await phone.page.goto(server.url);
+  const lines = await phone.page.locator('.row[data-id="m-2"] .cause').evaluate((element) => Math.round(element.clientHeight / parseFloat(getComputedStyle(element).lineHeight)));
+  assert.equal(lines, 2);
+  const boxes = await phone.page.locator('.row').evaluateAll((rows) => rows.map((row) => row.getBoundingClientRect().height));
+  assert.deepEqual(boxes.slice(0, 3), [80, 80, 64], 'the heights that the list counts with');
 });
 
 test('a thousand monitors keep the page small and scroll to the last', async (t) => {

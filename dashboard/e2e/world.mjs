@@ -38,7 +38,7 @@ export function makeWorld({ monitors = 12, scenario = 'mixed', seed = 7, interva
   const now = Date.now();
   const list = [];
   for (let i = 0; i < monitors; i++) list.push(makeMonitor({ i, total: monitors, scenario, random, now, interval_s }));
-  return { random, list, incidents: list.flatMap((m) => m.incidents), sequence: 1, startedAt: now - 3_723_000, configError: null, store: 'ok', pausable: false };
+  return { random, list, incidents: list.flatMap((m) => m.incidents), sequence: 1, startedAt: now - 3_723_000, configError: null, store: 'ok' };
 }
 
 function stateFor(i, total, scenario, random) {
@@ -63,7 +63,7 @@ function makeMonitor({ i, total, scenario, random, now, interval_s }) {
   const since = now - Math.floor((state === 'down' || state === 'degraded' ? 240_000 : 86_400_000 * 3) * (0.5 + random()));
   const m = {
     id: i === 4 ? 'abt/röntgen 2' : `m-${i + 1}`, name, group: i % 11 === 10 ? null : GROUPS[Math.floor((i / Math.max(total, 12)) * GROUPS.length)],
-    tags: i % 3 === 0 ? ['prod', 'web'] : [], kind, target: targets[kind], source: 'file', state, since: iso(since),
+    tags: i % 3 === 0 ? ['prod', 'web'] : [], kind, target: targets[kind], source: 'file', file: { path: '/etc/watchpost/watchpost.yml', line: 12 + 9 * i }, state, since: iso(since),
     active: state !== 'paused', interval_s, base_us, reason: null, failing: null, results: [], incidents: [],
   };
   if (state === 'down') m.reason = REASONS[i % REASONS.length];
@@ -129,10 +129,10 @@ function uptime(m) {
 }
 
 export function monitorShape(m) {
-  const { id, name, group, tags, kind, target, source, active, interval_s, state, since, reason, failing } = m;
+  const { id, name, group, tags, kind, target, source, file, active, interval_s, state, since, reason, failing } = m;
   const day = uptime(m);
   return {
-    id, name, group, tags, kind, target, source, active, ping_url: null, interval_s, state, since, reason, failing,
+    id, name, group, tags, kind, target, source, file, active, ping_url: null, interval_s, state, since, reason, failing,
     last_result: m.results.at(-1) ?? null, uptime: { '24h': day, '7d': day, '30d': day === null ? null : (day + 2) / 3, '90d': null },
   };
 }

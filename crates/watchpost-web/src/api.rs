@@ -16,7 +16,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, on, post};
+use axum::routing::post;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -71,12 +71,14 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(results::of_monitor))
         .routes(routes!(results::all))
         .routes(routes!(incidents::list))
+        .routes(routes!(act::replace))
+        .routes(routes!(act::patch))
+        .routes(routes!(act::delete))
         .routes(routes!(act::pause))
         .routes(routes!(act::resume))
         .routes(routes!(stream::stream))
         .routes(routes!(openapi))
         .route("/api/v1/monitors", post(making))
-        .route("/api/v1/monitors/{id}", on(MethodFilter::PUT.or(MethodFilter::PATCH).or(MethodFilter::DELETE), making))
         .layer(from_fn(|request, next| within(ANSWER_MAX, request, next)));
     let slow = OpenApiRouter::new()
         .routes(routes!(act::check))
@@ -89,7 +91,13 @@ pub(crate) fn description() -> &'static Description {
     static DESCRIPTION: LazyLock<Description> = LazyLock::new(|| {
         let mut description = routes().into_openapi();
         for item in description.paths.paths.values_mut() {
-            for (operation, changes) in [(&mut item.get, false), (&mut item.post, true)] {
+            for (operation, changes) in [
+                (&mut item.get, false),
+                (&mut item.post, true),
+                (&mut item.put, true),
+                (&mut item.patch, true),
+                (&mut item.delete, true),
+            ] {
                 let Some(operation) = operation else { continue };
                 add_common(&mut operation.responses.responses, changes);
             }
@@ -139,7 +147,7 @@ async fn openapi(State(app): Shared) -> Response {
     document(description).await.into_response()
 }
 
-/// Making and changing monitors over the API is part of the product and not of this version.
+/// Making monitors over the API is part of the product and not of this version.
 async fn making() -> Problem {
     Problem::not_supported_yet("monitors made in the API; write them in the configuration file")
 }

@@ -31,6 +31,13 @@ fn maybe_empty_path() -> impl TypedValueParser<Value = PathBuf> {
     clap::builder::OsStringValueParser::new().map(PathBuf::from)
 }
 
+/// An address and a port; of names only `localhost`, which means 127.0.0.1.
+fn listen_address(text: &str) -> Result<std::net::SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let parsed = numeric.as_deref().unwrap_or(text).parse();
+    parsed.map_err(|_| "expected an address and a port, such as 127.0.0.1:8080 or [::]:8080".to_owned())
+}
+
 /// Where the configuration is.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
@@ -110,8 +117,9 @@ pub struct ServeArgs {
     /// Data.
     #[command(flatten)]
     pub data: DataArgs,
-    /// Address to listen on instead of the configured ones; may be given more than once. No host names.
-    #[arg(long, value_name = "IP:PORT")]
+    /// Address to listen on instead of the configured ones, such as 127.0.0.1:9090, [::1]:9090 or localhost:9090; may be
+    /// given more than once.
+    #[arg(long, value_name = "IP:PORT", value_parser = listen_address)]
     pub listen: Vec<std::net::SocketAddr>,
     /// Comma-separated parts to run. This version has all in one process.
     #[arg(long, value_name = "ROLES", default_value = "core,web,agent")]

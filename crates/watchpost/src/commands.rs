@@ -11,6 +11,9 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, NOT_YET};
 
+/// Likeness (Jaro-Winkler) from which on a misspelt word is taken for a known one.
+const LIKE_ENOUGH: f64 = 0.7;
+
 /// Exit status for wrong usage, also of a configuration that does not hold.
 pub const USAGE: u8 = 2;
 
@@ -92,9 +95,19 @@ fn unknown(words: &[String]) -> Failure {
     }
     let nearest = ["serve", "check", "run-once", "config", "doctor", "completions"]
         .into_iter()
-        .max_by(|a, b| strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b)))
-        .unwrap_or("serve");
-    Failure::usage(format!("there is no command `{word}`; did you mean `{nearest}`? See watchpost --help"))
+        .map(|known| (strsim::jaro_winkler(word, known), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > LIKE_ENOUGH);
+    let hint = nearest.map(|(_, known)| format!("did you mean `{known}`? ")).unwrap_or_default();
+    Failure::usage(format!("there is no command `{word}`; {hint}see watchpost --help"))
+}
+
+/// `1 monitor`, `2 monitors`.
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
 }
 
 /// Prints to standard output. A reader that went away (`| head`) is no error.

@@ -53,7 +53,9 @@ pub fn checker(settings: &Settings, clock: Arc<dyn Clock>) -> anyhow::Result<Che
 /// When the folder or the database cannot be used, or another process uses it.
 pub async fn open_store(settings: &Settings, folder: &Path) -> anyhow::Result<Arc<dyn Store>> {
     let file = settings.storage.file.clone();
-    let store = SqliteStore::open(SqliteOptions { folder: folder.to_owned(), file }).await?;
+    // Whole, so that messages name the folder wherever they are read.
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let store = SqliteStore::open(SqliteOptions { folder, file }).await?;
     Ok(Arc::new(store))
 }
 

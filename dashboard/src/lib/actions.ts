@@ -1,6 +1,7 @@
 /** What a user can do to a monitor, with the answer in words. Shared by rows, keys and the monitor's page. */
 import { api, words } from './api/client';
 import type { CheckAnswer, Monitor } from './api/types';
+import { pauseAdvice } from './format/lock';
 import { latency } from './format/number';
 import { VERDICT_WORDS, reasonWords } from './format/words';
 import { app } from './state/app.svelte';
@@ -51,6 +52,11 @@ const sentence = (text: string): string => (/[.!?]$/.test(text) ? text : `${text
 export async function togglePause(id: string): Promise<void> {
   const item = app.rows.get(id)?.item;
   if (!item) return;
+  const file = await app.learnFile(id);
+  if (file) {
+    toasts.add(`${item.name}: ${pauseAdvice(file, item.active)}`);
+    return;
+  }
   const paused = item.active;
   const answer = await setPaused(id, paused);
   if ('refused' in answer) toasts.add(`${item.name}: ${answer.refused}`, { tone: 'bad' });

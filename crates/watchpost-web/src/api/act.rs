@@ -57,6 +57,61 @@ pub(super) async fn resume(State(app): Shared, Id(id): Id, _: NoBody) -> Result<
     switch(&app, &id, true).await
 }
 
+/// Replaces a monitor. Not supported yet; one of a file is never changed here.
+#[utoipa::path(
+    put, path = "/api/v1/monitors/{id}", operation_id = "replaceMonitor", tag = "monitors",
+    params(("id" = String, Path, description = "The monitor's id, percent-encoded.")),
+    responses(
+        (status = 404, description = "No such monitor.", body = api::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is written in a file: change it there.", body = api::Problem, content_type = "application/problem+json"),
+        (status = 501, description = "Not supported yet.", body = api::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn replace(State(app): Shared, Id(id): Id) -> Problem {
+    edit(&app, &id).await
+}
+
+/// Changes a monitor. Not supported yet; one of a file is never changed here.
+#[utoipa::path(
+    patch, path = "/api/v1/monitors/{id}", operation_id = "patchMonitor", tag = "monitors",
+    params(("id" = String, Path, description = "The monitor's id, percent-encoded.")),
+    responses(
+        (status = 404, description = "No such monitor.", body = api::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is written in a file: change it there.", body = api::Problem, content_type = "application/problem+json"),
+        (status = 501, description = "Not supported yet.", body = api::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn patch(State(app): Shared, Id(id): Id) -> Problem {
+    edit(&app, &id).await
+}
+
+/// Deletes a monitor. Not supported yet; one of a file is never deleted here.
+#[utoipa::path(
+    delete, path = "/api/v1/monitors/{id}", operation_id = "deleteMonitor", tag = "monitors",
+    params(("id" = String, Path, description = "The monitor's id, percent-encoded.")),
+    responses(
+        (status = 404, description = "No such monitor.", body = api::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is written in a file: change it there.", body = api::Problem, content_type = "application/problem+json"),
+        (status = 501, description = "Not supported yet.", body = api::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn delete(State(app): Shared, Id(id): Id) -> Problem {
+    edit(&app, &id).await
+}
+
+async fn edit(app: &App, id: &watchpost_core::MonitorId) -> Problem {
+    match find(app, id).await {
+        Err(problem) => problem,
+        Ok(view) => match &view.monitor.source {
+            Source::File { path, line } => Problem::new(
+                StatusCode::CONFLICT,
+                format!("this monitor is written in a file; change it in {path}:{line}"),
+            ),
+            Source::Api => Problem::not_supported_yet("changing monitors that are not written in a file"),
+        },
+    }
+}
+
 async fn switch(app: &App, id: &watchpost_core::MonitorId, active: bool) -> Result<Json<api::Monitor>, Problem> {
     let monitor = find(app, id).await?.monitor;
     match &monitor.source {

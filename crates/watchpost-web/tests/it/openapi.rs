@@ -68,9 +68,12 @@ fn every_operation_has_an_id_of_its_own_and_describes_its_refusals() {
             let id = operation["operationId"].as_str().unwrap().to_owned();
             assert!(ids.insert(id.clone()), "{id} is there twice");
             assert!(operation["summary"].is_string(), "{method} {path} says nothing");
-            for status in ["200", "421", "500", "503"] {
-                assert!(operation["responses"][status].is_object(), "{method} {path} lacks {status}");
+            let answers = &operation["responses"];
+            for status in ["421", "500", "503"] {
+                assert!(answers[status].is_object(), "{method} {path} lacks {status}");
             }
+            // What is not built yet says so instead.
+            assert!(answers["200"].is_object() || answers["501"].is_object(), "{method} {path} lacks 200");
         }
     }
     assert!(ids.len() > 10);

@@ -51,6 +51,21 @@ async fn an_unknown_monitor_is_named() {
 }
 
 #[tokio::test]
+async fn a_monitor_of_the_file_is_changed_in_the_file_only() {
+    let world = World::with(&["db"]);
+    for method in [Method::PUT, Method::PATCH, Method::DELETE] {
+        let ask = async |path: &str| {
+            let request = Request::builder().method(method.clone()).uri(path).header("host", HOST);
+            world.ask(request.body(Body::empty()).unwrap()).await
+        };
+        let answer = ask("/api/v1/monitors/db").await;
+        assert_eq!(answer.status, 409, "{method}");
+        assert!(answer.text().contains("watchpost.yml:12"), "{method}: {}", answer.text());
+        assert_eq!(ask("/api/v1/monitors/nobody").await.status, 404, "{method}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_product_names_and_this_version_lacks_is_not_supported_yet() {
     let world = World::with(&["db"]);
     for (method, path) in [
@@ -58,9 +73,6 @@ async fn what_the_product_names_and_this_version_lacks_is_not_supported_yet() {
         (Method::GET, "/api/v1/deliveries?limit=1"),
         (Method::POST, "/api/v1/channels"),
         (Method::POST, "/api/v1/monitors"),
-        (Method::PUT, "/api/v1/monitors/db"),
-        (Method::PATCH, "/api/v1/monitors/db"),
-        (Method::DELETE, "/api/v1/monitors/db?history=keep"),
         (Method::GET, "/api/docs"),
         (Method::GET, "/api/push/token?status=up"),
         (Method::GET, "/ping/key"),

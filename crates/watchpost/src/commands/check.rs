@@ -15,7 +15,7 @@ use watchpost_engine::SystemClock;
 use watchpost_wire::api::CheckOutput;
 
 use crate::cli::CheckArgs;
-use crate::commands::{Failure, Outcome, print};
+use crate::commands::{Failure, LIKE_ENOUGH, Outcome, print};
 use crate::{config, wiring};
 
 /// Exit status when the target is down.
@@ -64,7 +64,7 @@ fn target(text: &str, loaded: &config::Loaded) -> Result<Arc<Definition>, Failur
         .map(|w| w.definition.id.as_str())
         .map(|id| (strsim::jaro_winkler(text, id), id))
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.7);
+        .filter(|(likeness, _)| *likeness > LIKE_ENOUGH);
     let hint = match nearest {
         Some((_, id)) => format!("did you mean `{id}`?"),
         None => "write a URL such as https://example.org or tcp://host:port, or an id of the configuration".into(),
@@ -137,14 +137,19 @@ fn stages(seen: &Observation) -> Vec<String> {
         Stage::ALL.into_iter().map(|stage| row(stage.as_str(), seen.timings.stage(stage))).collect();
     rows.push(row("total", seen.timings.total));
     if let Some(address) = seen.address {
-        rows.push(format!("{:<9} {address:>10}", "address"));
+        // ICMP has no ports.
+        let shown = if address.port() == 0 { address.ip().to_string() } else { address.to_string() };
+        rows.push(format!("{:<9} {shown:>10}", "address"));
     }
     rows
 }
 
 fn ms(duration: Duration) -> String {
     let micros = duration.as_micros();
-    format!("{}.{:01} ms", micros / 1_000, micros % 1_000 / 100)
+    match micros {
+        0..10_000 => format!("{}.{:02} ms", micros / 1_000, micros % 1_000 / 10),
+        _ => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+    }
 }
 
 fn http(http: &HttpSeen) -> Vec<String> {

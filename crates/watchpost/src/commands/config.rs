@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use watchpost_core::plan::{Changed, Plan, plan};
 
 use crate::cli::{ConfigCommand, ConfigOnly, PlanArgs};
-use crate::commands::{Failure, Outcome, print};
+use crate::commands::{Failure, Outcome, counted, print};
 use crate::{config, wiring};
 
 /// Runs one of the configuration commands.
@@ -26,7 +26,7 @@ fn check(args: &ConfigOnly) -> Outcome {
             let place = loaded.source.to_string();
             match args.json {
                 true => print(&json!({ "ok": true, "source": place, "monitors": monitors }).to_string()),
-                false => print(&format!("{place}: ok, {monitors} monitors")),
+                false => print(&format!("{place}: ok, {}", counted(monitors, "monitor"))),
             }
         }
         Err(problems) if args.json => {
@@ -82,7 +82,7 @@ fn plan_text(plan: &Plan) -> String {
     }
     let (added, changed, removed) = (plan.added.len(), plan.changed.len(), plan.removed.len());
     rows.push(match plan.is_empty() {
-        true => format!("Nothing would change: {} monitors are as applied.", plan.unchanged.len()),
+        true => format!("Nothing would change: {} as applied.", counted(plan.unchanged.len(), "monitor")),
         false => {
             format!("{added} to add, {changed} to change, {removed} to remove, {} unchanged.", plan.unchanged.len())
         }

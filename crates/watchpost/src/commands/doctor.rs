@@ -9,11 +9,11 @@ use watchpost_checks::{IcmpAccess, probe_icmp, probe_resolver};
 use watchpost_core::Timestamp;
 use watchpost_core::ports::Clock;
 use watchpost_engine::SystemClock;
-use watchpost_store::StoreError;
 use watchpost_store::sqlite::{SqliteOptions, SqliteStore};
+use watchpost_store::{Catalog, StoreError};
 
 use crate::cli::DoctorArgs;
-use crate::commands::{Outcome, print};
+use crate::commands::{Outcome, counted, print};
 use crate::config::{Loaded, Settings};
 use crate::control::Client;
 use crate::{config, wiring};
@@ -91,7 +91,7 @@ pub async fn run(args: DoctorArgs) -> Outcome {
 
 fn configuration(loaded: &Loaded) -> Finding {
     match loaded.source.shown() {
-        Some(place) => good("configuration", format!("{place}: {} monitors", loaded.monitors.len())),
+        Some(place) => good("configuration", format!("{place}: {}", counted(loaded.monitors.len(), "monitor"))),
         None => warning(
             "configuration",
             "none found: Watchpost would start empty",
@@ -149,15 +149,18 @@ async fn database(settings: &Settings, folder: &Path) -> Finding {
     if !folder.join(&options.file).exists() {
         return good("database", "none yet: it is made at the first start");
     }
-    match SqliteStore::open(options).await {
-        Ok(store) => match watchpost_store::Store::close(&store).await {
-            Ok(()) => good("database", "opens, and closes cleanly"),
-            Err(e) => bad("database", e.to_string(), "look at disk and permissions"),
-        },
-        Err(e @ StoreError::Locked { .. }) => {
-            warning("database", e.to_string(), "that server does not answer on its socket: look at its log")
+    // For looking only: a newer version's doctor must not migrate what an older server still uses.
+    let known = match SqliteStore::open_read_only(options).await {
+        Ok(store) => store.known().await,
+        Err(e) => Err(e),
+    };
+    match known {
+        Ok(known) => good("database", format!("can be read: {}", counted(known.len(), "monitor"))),
+        Err(e @ StoreError::Newer { .. }) => bad("database", e.to_string(), "use that version"),
+        Err(e @ StoreError::Damaged(_)) => {
+            bad("database", e.to_string(), "keep a copy of the file before anything else")
         }
-        Err(e) => bad("database", e.to_string(), "restore a backup, or move the file away to begin anew"),
+        Err(e) => bad("database", e.to_string(), "look at the file's owner and permissions, and at the disk"),
     }
 }
 
@@ -206,7 +209,7 @@ async fn resolver() -> Finding {
         return warning("DNS", "no name server is configured", fix);
     }
     match silent.len() {
-        0 => good("DNS", format!("{} name servers answer", probed.len())),
+        0 => good("DNS", format!("{} answered", counted(probed.len(), "name server"))),
         some if some < probed.len() => warning("DNS", format!("no answer from {}", silent.join(", ")), fix),
         _ => bad("DNS", format!("no name server answers: {}", silent.join(", ")), fix),
     }

@@ -80,6 +80,12 @@ export interface Uptime {
   '90d': number | null;
 }
 
+/** Where a monitor of a file is written. */
+export interface FilePlace {
+  path: string;
+  line: number;
+}
+
 export interface Monitor {
   id: string;
   name: string;
@@ -87,7 +93,9 @@ export interface Monitor {
   tags: string[];
   kind: string;
   target: string;
+  /** `file`: locked, to be changed where `file` says. */
   source: string;
+  file: FilePlace | null;
   active: boolean;
   ping_url: string | null;
   interval_s: number | null;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { every, exact, relative, span } from './time';
+import { axisTime, every, exact, relative, span } from './time';
 
 const S = 1_000, MIN = 60 * S, H = 60 * MIN, D = 24 * H;
 
@@ -13,7 +13,10 @@ test.each([
 
 test('a time is told against now, in both directions', () => {
   const now = Date.UTC(2026, 10, 20, 2, 17, 11);
-  expect(relative(now - 1_500, now)).toBe('now');
+  expect(relative(now - 999, now)).toBe('now');
+  expect(relative(now + 2_500, now)).toBe('now');
+  expect(relative(now - 1_000, now)).toBe('1 s ago');
+  expect(relative(now - 2_000, now)).toBe('2 s ago');
   expect(relative(now - 12 * S, now)).toBe('12 s ago');
   expect(relative(now + 3 * D, now)).toBe('in 3 d');
 });
@@ -24,6 +27,14 @@ test('the exact time is in the zone of the viewer, with seconds', () => {
   expect(riga).toContain('20 Nov 2026');
   expect(riga).toContain('04:17:11');
   expect(exact(at, { locale: 'en-US', zone: 'America/New_York' })).toMatch(/Nov 19, 2026.*09:17:11\sPM/);
+});
+
+test('a time on an axis is as fine as the axis is short', () => {
+  const at = Date.UTC(2026, 10, 20, 2, 17, 11);
+  const place = { locale: 'en-GB', zone: 'Europe/Riga' };
+  expect(axisTime(at, 5 * MIN, place)).toBe('04:17:11');
+  expect(axisTime(at, 2 * H, place)).toBe('04:17');
+  expect(axisTime(at, 3 * D, place)).toMatch(/^20 Nov, 04:17$/);
 });
 
 test.each([

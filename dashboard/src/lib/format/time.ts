@@ -24,8 +24,8 @@ function twoUnits([t, big, bigName]: [number, number, string], [small, smallName
 /** A past or future time against now: `now`, `12 s ago`, `in 3 d`. */
 export function relative(at: number, now: number): string {
   const gap = now - at;
-  // Under two seconds "now" is truer than a number: the clocks of page and server differ by as much.
-  if (Math.abs(gap) < 2 * SECOND) return 'now';
+  // A fresh result may lie ahead of the page's clock, which ticks once a second and may differ by two.
+  if (gap < SECOND && gap > -3 * SECOND) return 'now';
   return gap >= 0 ? `${span(gap)} ago` : `in ${span(-gap)}`;
 }
 
@@ -53,6 +53,15 @@ function formatter({ locale, zone }: Place): Intl.DateTimeFormat {
     formatters.set(key, found);
   }
   return found;
+}
+
+/** A time on an axis that covers `span_ms`: `04:17:11` within minutes, `04:17` within a day, else `20 Nov, 04:17`. */
+export function axisTime(at: number, span_ms: number, { locale, zone }: Place): string {
+  const parts: Intl.DateTimeFormatOptions =
+    span_ms < 10 * MINUTE ? { second: '2-digit' } : span_ms < 20 * HOUR ? {} : { day: 'numeric', month: 'short' };
+  return new Intl.DateTimeFormat(locale, {
+    hour: '2-digit', minute: '2-digit', ...parts, ...(zone === undefined ? {} : { timeZone: zone }),
+  }).format(at);
 }
 
 /** A schedule in words: `every 30 s`, `every 5 min`. */

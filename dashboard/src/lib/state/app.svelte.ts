@@ -4,7 +4,7 @@ import { api, apiUrl, words } from '../api/client';
 import type { SseEvent } from '../api/sse';
 import { LiveStream } from '../api/stream';
 import type {
-  CompactResult, Counts, HelloEvent, OverviewItem, ResultEvent, Status,
+  CompactResult, Counts, FilePlace, HelloEvent, OverviewItem, ResultEvent, Status,
 } from '../api/types';
 import { clock } from './clock.svelte';
 import {
@@ -29,6 +29,8 @@ const HELD_MAX = 20_000;
 /** One monitor; only the rows whose monitor changed are drawn again. */
 export class Row {
   item: OverviewItem;
+  /** Where it is written; null for one of no file, undefined until asked: the overview does not carry it. */
+  file: FilePlace | null | undefined = $state.raw(undefined);
 
   constructor(item: OverviewItem) {
     this.item = $state.raw(item);
@@ -101,6 +103,19 @@ class App {
     this.#layout += 1;
   }
 
+  /** Learns where a monitor is written, once for each version of the definitions. */
+  async learnFile(id: string): Promise<FilePlace | null | undefined> {
+    const row = this.rows.get(id);
+    if (row && row.file === undefined) {
+      try {
+        row.file = (await api.monitor(id)).file ?? null;
+      } catch {
+        // Unknown stays unknown: the command itself then says why it fails.
+      }
+    }
+    return row?.file;
+  }
+
   async refreshStatus(): Promise<void> {
     try {
       this.status = await api.status();
@@ -155,7 +170,10 @@ class App {
     const rows = new Map<string, Row>();
     for (const item of items) {
       const row = this.rows.get(item.id);
-      if (row) row.item = item;
+      if (row) {
+        row.item = item;
+        row.file = undefined; // the file may have changed, and with it the line
+      }
       rows.set(item.id, row ?? new Row(item));
     }
     this.rows = rows;

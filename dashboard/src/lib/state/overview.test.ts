@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { OverviewItem, Result, ResultEvent, State } from '../api/types';
 import {
-  SLOTS_MAX, applyCompact, applyResult, arrange, countStates, groupNames, matches, overallState, resultRate, summarise,
+  SLOTS_MAX, applyCompact, applyResult, arrange, countStates, groupNames, latencyNow, matches, overallState, resultRate, summarise,
   titleOf, withSlot,
 } from './overview';
 
@@ -32,6 +32,14 @@ test('a failing result changes state, cause, latency and bar', () => {
   const after = applyResult(item('a'), event({ state: 'down', since: '2026-11-20T00:01:00.000Z', reason: refused }, { verdict: 'fail', reason: refused }));
   expect(after).toMatchObject({ state: 'down', since: '2026-11-20T00:01:00.000Z', reason: refused, latency_us: null });
   expect(after.recent).toEqual([[Date.UTC(2026, 10, 20, 0, 1), 'f', 12_000, 'refused']]);
+});
+
+test('a refused connection has no latency, whatever the server measured', () => {
+  const failed: OverviewItem['recent'] = [[1, 'p', 43_000, null], [2, 'f', 140, 'refused']];
+  expect(latencyNow(item('a', { recent: failed, latency_us: 140 }))).toBeNull();
+  expect(latencyNow(item('a', { state: 'down', latency_us: 140 }))).toBeNull();
+  expect(latencyNow(item('a', { state: 'down', recent: [[1, 'p', 900, null]], latency_us: 900 }))).toBeNull();
+  expect(latencyNow(item('a', { recent: failed.slice(0, 1) }))).toBe(43_000);
 });
 
 test('a replayed result changes nothing', () => {

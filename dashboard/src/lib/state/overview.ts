@@ -31,6 +31,13 @@ function latencyAfter(item: OverviewItem, at_ms: number, verdict: Verdict, total
   return verdict === 'pass' || verdict === 'degraded' ? total_us : null;
 }
 
+/** The latency to show: none while it is down, and none from a check that got no answer. */
+export function latencyNow(item: Pick<OverviewItem, 'state' | 'recent' | 'latency_us'>): number | null {
+  const newest = item.recent.at(-1);
+  const unanswered = newest !== undefined && (newest[1] === 'f' || newest[1] === 'i');
+  return item.state === 'down' || unanswered ? null : item.latency_us;
+}
+
 export function applyResult(item: OverviewItem, event: ResultEvent): OverviewItem {
   const { result } = event;
   const at_ms = Date.parse(result.scheduled_at);
