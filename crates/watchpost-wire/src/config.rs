@@ -320,9 +320,13 @@ pub fn is_secret(path: &[&str], key: &str) -> bool {
     }
 }
 
-/// Whether a value is left out when a line is shown. Of a URL only the password is.
+/// Whether a value is left out when a line is shown. Of a URL only the password is. Of credentials all is: a password
+/// that stands in the wrong place is one still.
 fn is_hidden(path: &[&str], key: &str) -> bool {
-    key != "url" && is_secret(path, key)
+    match path {
+        [.., "http"] if key == "auth" => true,
+        _ => key != "url" && is_secret(path, key),
+    }
 }
 
 /// The JSON Schema (draft 2020-12) of [`Document`], for editors. It describes what is written, before `${NAME}` is

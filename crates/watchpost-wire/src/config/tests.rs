@@ -157,7 +157,7 @@ fn every_problem_is_told_at_once() {
             watchpost.yml:7:28: `db` has no port; write for example db.example.org:5432 or [::1]:5432
             7 |   - { id: a, name: B, tcp: db }
               |                            ^
-            watchpost.yml:8:5: expected a map, got `nonsense`
+            watchpost.yml:8:5: expected a map, got a text
             8 |   - nonsense
               |     ^
             watchpost.yml:10:13: the id `a` is already used at watchpost.yml:9:11; give one of them another `id`
@@ -344,7 +344,7 @@ fn limits_of_monitors_are_told_at_the_exact_key() {
         icmp: a | interval: 10ms | timeout: 6m | retry: 5s | while_down: { every: 0s }
           2:11 `10ms` is not between 100ms and 31d
           3:10 `6m` is not between 100ms and 5m
-          4:8 expected a map, got `5s`
+          4:8 expected a map, got a text
           5:22 `0s` is not between 100ms and 31d
         icmp: a | fail_after: many | recover_after: 1001
           2:13 expected a whole number, got `many`
@@ -885,5 +885,14 @@ fn the_schema_is_one() {
         json!({ "log": { "level": "loud" } }),
     ] {
         assert!(!validator.is_valid(&bad), "{bad}");
+    }
+}
+
+#[test]
+fn a_password_in_the_wrong_place_is_not_shown() {
+    for auth in ["{ basic: hunter6 }", "hunter6", "[hunter6]", "{ basic: { user: u, pasword: hunter6 } }"] {
+        let yaml = format!("monitors:\n  - {{ id: a, http: {{ url: \"http://127.0.0.1/\", auth: {auth} }} }}\n");
+        let said = load(&yaml).unwrap_err().to_string();
+        assert!(!said.is_empty() && !said.contains("hunter6"), "{said}");
     }
 }

@@ -200,7 +200,12 @@ impl<'a> At<'a> {
         match &self.node.value {
             Value::Map(entries) => Ok(entries),
             Value::Scalar(scalar) if scalar.is_null() => Ok(&[]),
-            Value::Scalar(_) | Value::List(_) => Err(self.expected("a map")),
+            // Not what it says: it may be a secret that stands where its map should.
+            Value::Scalar(_) => Err(ReadError {
+                place: Some(self.node.place),
+                ..ReadError::new("expected a map, got a text".to_owned())
+            }),
+            Value::List(_) => Err(self.expected("a map")),
         }
     }
 
