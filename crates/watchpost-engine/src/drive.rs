@@ -374,6 +374,9 @@ impl Drive {
                 self.publish.committed(&edit.batch.news);
                 self.admit(&edit, now);
                 self.redefined(&edit, now);
+                // Whoever waits for the edit finds it in the figures, too.
+                self.work.reported = None;
+                self.report(now);
                 self.publish.redefined();
                 let _ = edit.reply.send(edit.plan);
             }

@@ -301,6 +301,7 @@ async fn an_edit_touches_only_what_it_changes() {
     let before = results(&w.store).await;
     let plan = w.engine.apply(vec![wanted("new-a", minute), wanted("b", minute), wanted("c", minute)]).await.unwrap();
     assert_eq!((plan.added.len(), plan.changed.len(), plan.removed.len()), (1, 1, 0));
+    assert_eq!(w.engine.health().active, 3, "the figures follow at once");
     tokio::time::sleep(Duration::from_secs(2)).await;
     let after = results(&w.store).await;
     assert_eq!(before[&MonitorKey(1)], after[&MonitorKey(1)], "a rename is no reason to check");
