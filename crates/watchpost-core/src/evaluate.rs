@@ -43,8 +43,6 @@ pub enum Event {
     Resumed,
     /// It checks something of another kind now: what was known is about another thing.
     Rekinded,
-    /// It is gone.
-    Removed,
     /// Our clock was set back for good; times after `to` did not happen.
     ClockSetBack {
         /// The time now.
@@ -122,17 +120,7 @@ pub fn evaluate(monitor: &Monitor, state: State, event: &Event, at: Timestamp) -
     let mut turn = Turn { monitor, state, changes: Vec::new(), at, when: at };
     let applied = turn.apply(event);
     let Turn { mut state, mut changes, when, .. } = turn;
-    let shown = state.shown();
-    if shown != before {
-        // An outage that is confirmed now began with its first failing tick. One that went on while we could not tell
-        // is shown again from now on only.
-        let confirmed = changes.iter().find_map(|change| match change {
-            Change::WentDown { since, .. } => Some(*since),
-            _ => None,
-        });
-        state.shown_since = confirmed.unwrap_or(when).max(state.shown_since);
-        changes.insert(0, Change::Shown { from: before, to: shown, since: state.shown_since });
-    }
+    show(before, &mut state, &mut changes, when);
     let wake = state.wake(monitor.cannot_tell_after);
     Step { state, changes, wake, applied }
 }
@@ -140,17 +128,39 @@ pub fn evaluate(monitor: &Monitor, state: State, event: &Event, at: Timestamp) -
 /// What follows when a monitor is removed, whose definition may be gone already.
 #[must_use]
 pub fn removed(mut state: State, at: Timestamp) -> Step {
-    let before = state.shown();
+    let (before, mut changes) = (state.shown(), Vec::new());
+    let when = forget(&mut state, &mut changes, at, ClosedWhy::Removed);
+    show(before, &mut state, &mut changes, when);
+    Step { state, changes, wake: None, applied: true }
+}
+
+/// Tells first of all that what is shown is another than `before`, if it is.
+fn show(before: Shown, state: &mut State, changes: &mut Vec<Change>, when: Timestamp) {
+    let shown = state.shown();
+    if shown == before {
+        return;
+    }
+    // An outage that is confirmed now began with its first failing tick. One that went on while we could not tell is
+    // shown again from now on only.
+    let confirmed = changes.iter().find_map(|change| match change {
+        Change::WentDown { since, .. } => Some(*since),
+        Change::Shown { .. } | Change::Recovered { .. } | Change::Closed { .. } | Change::CannotTell { .. } => None,
+    });
+    state.shown_since = confirmed.unwrap_or(when).max(state.shown_since);
+    changes.insert(0, Change::Shown { from: before, to: shown, since: state.shown_since });
+}
+
+/// What was known no longer counts: an open incident is closed, ticks from before are late, and the next result is a
+/// first one. Returns when that is.
+fn forget(state: &mut State, changes: &mut Vec<Change>, at: Timestamp, why: ClosedWhy) -> Timestamp {
     let when = at.max(state.shown_since);
-    let closed = state.incident().map(|incident| Change::Closed { incident, at: when, why: ClosedWhy::Removed });
+    if let Some(incident) = state.incident() {
+        changes.push(Change::Closed { incident, at: when, why });
+    }
     state.phase = Phase::Unknown;
     state.blind = None;
-    let mut changes: Vec<Change> = closed.into_iter().collect();
-    if before != Shown::Unknown {
-        state.shown_since = when;
-        changes.insert(0, Change::Shown { from: before, to: Shown::Unknown, since: when });
-    }
-    Step { state, changes, wake: None, applied: true }
+    state.last_tick = state.last_tick.max(Some(at - JUST_BEFORE));
+    when
 }
 
 /// The working copy of one evaluation.
@@ -173,10 +183,6 @@ impl Turn<'_> {
             Event::Paused => self.pause(),
             Event::Resumed => self.resume(),
             Event::Rekinded => self.rekind(),
-            Event::Removed => {
-                self.forget(ClosedWhy::Removed);
-                true
-            }
             Event::ClockSetBack { to } => self.set_back(*to),
         }
     }
@@ -311,16 +317,8 @@ impl Turn<'_> {
         !paused
     }
 
-    /// What was known no longer counts: an open incident is closed, ticks from before are late, and the next result is
-    /// a first one.
     fn forget(&mut self, why: ClosedWhy) {
-        self.when = self.at.max(self.state.shown_since);
-        if let Some(incident) = self.state.incident() {
-            self.changes.push(Change::Closed { incident, at: self.when, why });
-        }
-        self.state.phase = Phase::Unknown;
-        self.state.blind = None;
-        self.state.last_tick = self.state.last_tick.max(Some(self.at - JUST_BEFORE));
+        self.when = forget(&mut self.state, &mut self.changes, self.at, why);
     }
 
     /// Times after `to` did not happen: later ticks count again, and no span of ours begins in the future.

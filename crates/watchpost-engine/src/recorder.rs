@@ -71,6 +71,8 @@ pub struct Recorder {
     pending: Batch,
     /// When the oldest pending entry came.
     oldest: Option<Timestamp>,
+    /// One of the pending entries holds more than results.
+    urgent: bool,
 }
 
 impl Recorder {
@@ -100,7 +102,7 @@ impl Recorder {
     /// Something pending changes more than a list of results, so it should be committed at once.
     #[must_use]
     pub fn urgent(&self) -> bool {
-        self.pending.commit.has_changes()
+        self.urgent
     }
 
     /// When the oldest pending entry came.
@@ -161,6 +163,7 @@ impl Recorder {
 
     fn push(&mut self, entry: Entry, news: Option<News>, at: Timestamp) {
         self.oldest.get_or_insert(at);
+        self.urgent |= entry.has_changes();
         self.pending.results += entry.results.len();
         self.pending.commit.entries.push(entry);
         self.pending.news.extend(news);
@@ -172,6 +175,7 @@ impl Recorder {
             return None;
         }
         self.oldest = None;
+        self.urgent = false;
         let mut batch = std::mem::take(&mut self.pending);
         batch.commit.at = at;
         Some(batch)

@@ -31,6 +31,7 @@ pub struct Timetable {
     prompt: Timestamp,
     generation: u64,
     in_flight: usize,
+    paused: usize,
 }
 
 #[derive(Debug)]
@@ -93,7 +94,7 @@ impl Timetable {
     /// Monitors in it that are not paused.
     #[must_use]
     pub fn active(&self) -> usize {
-        self.slots.values().filter(|slot| !slot.paused).count()
+        self.slots.len() - self.paused
     }
 
     /// Checks in flight.
@@ -130,7 +131,9 @@ impl Timetable {
             prompt_again: running.is_some() && why == Put::Edited,
             paused,
         };
-        self.slots.insert(key, slot);
+        let replaced = self.slots.insert(key, slot);
+        self.paused += usize::from(paused);
+        self.paused -= usize::from(replaced.is_some_and(|old| old.paused));
         if !paused && running.is_none() {
             let due = match why {
                 Put::Edited => self.prompt_due(monitor, now),
@@ -193,6 +196,7 @@ impl Timetable {
     pub fn remove(&mut self, key: MonitorKey) {
         if let Some(slot) = self.slots.remove(&key) {
             self.in_flight -= usize::from(slot.running.is_some());
+            self.paused -= usize::from(slot.paused);
         }
     }
 

@@ -48,10 +48,6 @@ impl Model {
                 }
                 counts
             }
-            Event::Removed => {
-                self.forget(at);
-                true
-            }
             Event::ClockSetBack { to } => {
                 self.last = self.last.map(|last| last.min(*to));
                 true

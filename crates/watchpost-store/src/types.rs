@@ -26,7 +26,7 @@ impl Commit {
     /// Something changed, so it must survive power loss.
     #[must_use]
     pub fn has_changes(&self) -> bool {
-        self.entries.iter().any(|e| e.state.is_some() || !e.changes.is_empty() || e.backfilled.is_some())
+        self.entries.iter().any(Entry::has_changes)
     }
 }
 
@@ -47,6 +47,14 @@ pub struct Entry {
     /// What late results changed: replaces the intervals that begin before the last one it lists (later ones belong to
     /// the state machine, which may have gone on meanwhile) and adds the incidents.
     pub backfilled: Option<Backfilled>,
+}
+
+impl Entry {
+    /// It holds more than results.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.state.is_some() || !self.changes.is_empty() || self.backfilled.is_some()
+    }
 }
 
 /// An edit of the catalogue.

@@ -1,27 +1,17 @@
 //! The log: to standard error or a file, as text or JSON.
 
 use std::fs::OpenOptions;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
+use watchpost_wire::config::LogSettings;
 
-/// Where and how to log.
-#[derive(Clone, Debug, Default)]
-pub struct LogOptions {
-    /// `error`, `warn`, `info`, `debug`, `trace`; `$WATCHPOST_LOG` wins and takes tracing's filter syntax.
-    pub level: String,
-    /// One JSON object a line.
-    pub json: bool,
-    /// Appended to, instead of standard error.
-    pub file: Option<PathBuf>,
-}
-
-/// Starts logging, once per process.
+/// Starts logging, once per process. `$WATCHPOST_LOG` wins over the configured level and takes tracing's filter syntax.
 ///
 /// # Errors
 /// When the log file cannot be opened.
-pub fn start(options: &LogOptions) -> anyhow::Result<()> {
+pub fn start(options: &LogSettings) -> anyhow::Result<()> {
     let given = std::env::var("WATCHPOST_LOG").ok().filter(|text| !text.is_empty());
     let filter =
         EnvFilter::try_new(given.as_deref().unwrap_or(&options.level)).unwrap_or_else(|_| EnvFilter::new("info"));

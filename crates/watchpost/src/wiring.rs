@@ -13,7 +13,6 @@ use watchpost_store::sqlite::{SqliteOptions, SqliteStore};
 use watchpost_wire::config;
 
 use crate::config::Settings;
-use crate::logging::{self, LogOptions};
 
 /// File handles that are not for checks: listeners, pages, database, log.
 const HANDLES_RESERVED: u64 = 1_024;
@@ -21,15 +20,6 @@ const HANDLES_RESERVED: u64 = 1_024;
 const IN_FLIGHT_MAX: u64 = 4_096;
 /// Handles that one check may hold: a connection, its predecessor in closing, a resolver's socket.
 const HANDLES_PER_CHECK: u64 = 3;
-
-/// Starts the log as configured.
-///
-/// # Errors
-/// When the log file cannot be opened.
-pub fn start_log(settings: &Settings) -> anyhow::Result<()> {
-    let log = &settings.log;
-    logging::start(&LogOptions { level: log.level.clone(), json: log.json, file: log.file.clone() })
-}
 
 /// Makes what runs checks.
 ///

@@ -20,7 +20,10 @@ fn check(settings: &str, timeline: &str, expected: Expect) {
     for step in timeline.split('|').map(str::trim) {
         let (at, what) = step.split_once(' ').unwrap();
         let at = secs(at.parse().unwrap());
-        let done = evaluate(&monitor, state, &event(what, at), at);
+        let done = match what {
+            "remove" => removed(state, at),
+            _ => evaluate(&monitor, state, &event(what, at), at),
+        };
         if !done.applied {
             writeln!(printed, "{} {what}: ignored", short(at)).unwrap();
         }
@@ -40,7 +43,6 @@ fn event(what: &str, at: Timestamp) -> Event {
         "pause" => Event::Paused,
         "resume" => Event::Resumed,
         "rekind" => Event::Rekinded,
-        "remove" => Event::Removed,
         "back" => Event::ClockSetBack { to: at },
         "missed" => {
             let (span, count) = tick.split_once('x').unwrap();

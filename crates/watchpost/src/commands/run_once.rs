@@ -15,7 +15,7 @@ use crate::cli::RunOnceArgs;
 use crate::commands::{Failure, Outcome, print};
 use crate::config::Loaded;
 use crate::control::Client;
-use crate::{config, wiring};
+use crate::{config, logging, wiring};
 
 /// Requests to the running server at once.
 const ASKED_AT_ONCE: usize = 32;
@@ -28,7 +28,7 @@ const AGAIN_BEYOND: Duration = Duration::from_secs(10);
 /// Runs every active monitor once, here or in the server that runs already.
 pub async fn run(args: RunOnceArgs) -> Outcome {
     let loaded = config::find_and_load(args.config.config.as_deref()).map_err(Failure::usage)?;
-    wiring::start_log(&loaded.settings)?;
+    logging::start(&loaded.settings.log)?;
     let folder = config::data_folder(args.data.data.as_deref(), &loaded);
     let outputs = match Client::find(&folder).await {
         Some(server) => ask(&server, &loaded).await?,

@@ -22,7 +22,7 @@ use crate::cli::ServeArgs;
 use crate::commands::{Failure, Outcome, print};
 use crate::config::{Loaded, Settings, Source};
 use crate::standing::Site;
-use crate::{config, control, wiring};
+use crate::{config, control, logging, wiring};
 
 /// Exit status when a station panicked: whoever runs us starts us again.
 const FALLEN: u8 = 70;
@@ -40,7 +40,7 @@ pub async fn run(args: ServeArgs) -> Outcome {
     // Watched before it is read: a change in between is noticed.
     let mut changes = config::watch(&config::find(args.config.config.as_deref()));
     let loaded = config::find_and_load(args.config.config.as_deref()).map_err(Failure::usage)?;
-    wiring::start_log(&loaded.settings)?;
+    logging::start(&loaded.settings.log)?;
     let folder = config::data_folder(args.data.data.as_deref(), &loaded);
     let wanted = if args.listen.is_empty() { loaded.settings.server.listen.clone() } else { args.listen.clone() };
     let listeners = wanted.iter().map(listen).collect::<anyhow::Result<Vec<_>>>()?;
