@@ -10,6 +10,37 @@ use serde_json::Value;
 
 use crate::monitor::{Definition, MonitorId, MonitorKey};
 
+/// A document as plans compare it and the store keeps it: the text of a JSON value with its keys in order, so that equal
+/// documents are equal texts. A tree of 100,000 documents would take hundreds of megabytes, their texts take tens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document(Arc<str>);
+
+impl Document {
+    /// The document of a value.
+    #[must_use]
+    pub fn new(value: &Value) -> Document {
+        Document(value.to_string().into())
+    }
+
+    /// Takes a text that [`Document::as_text`] gave.
+    #[must_use]
+    pub fn from_text(text: &str) -> Document {
+        Document(text.into())
+    }
+
+    /// The text, for keeping.
+    #[must_use]
+    pub fn as_text(&self) -> &str {
+        &self.0
+    }
+
+    /// The value; null when the text is no JSON.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
 /// A monitor as the store knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Known {
@@ -24,7 +55,7 @@ pub struct Known {
     /// Its target as shown.
     pub target: String,
     /// Its whole document with defaults filled in and secrets replaced by fingerprints: comparable, not usable.
-    pub document: Value,
+    pub document: Document,
 }
 
 /// A monitor as it is wanted.
@@ -33,7 +64,7 @@ pub struct Wanted {
     /// The parsed definition.
     pub definition: Arc<Definition>,
     /// The same form as [`Known::document`].
-    pub document: Value,
+    pub document: Document,
 }
 
 /// What an apply would do. Each wanted monitor is in exactly one of `added`, `changed` and `unchanged`.
@@ -134,7 +165,11 @@ fn pair(plan: &mut Plan, from: Known, to: Wanted) {
     }
 }
 
-fn differences(from: &Value, to: &Value) -> Vec<Difference> {
+fn differences(from: &Document, to: &Document) -> Vec<Difference> {
+    if from == to {
+        return Vec::new();
+    }
+    let (from, to) = (from.value(), to.value());
     let empty = serde_json::Map::new();
     let (from, to) = (from.as_object().unwrap_or(&empty), to.as_object().unwrap_or(&empty));
     let mut keys: Vec<&String> = from.keys().chain(to.keys()).collect();

@@ -14,7 +14,7 @@ use watchpost_checks::Check;
 use watchpost_core::expect::Expect;
 use watchpost_core::monitor::{Pace, Source, Thresholds};
 use watchpost_core::observe::{End, Failure, FailureKind};
-use watchpost_core::plan::Wanted;
+use watchpost_core::plan::{Document, Wanted};
 use watchpost_core::ports::{BoxFuture, CheckNow, CheckNowError, Clock, Health, News, Publish};
 use watchpost_core::schedule::Schedule;
 use watchpost_core::spec::{HostPort, IpVersion, Spec, TcpSpec};
@@ -122,7 +122,7 @@ fn wanted(id: &str, every: Duration) -> Wanted {
         cannot_tell_after: Duration::from_mins(15),
         source: Source::Api,
     };
-    let document = json!({ "id": id, "interval": every.as_millis().to_string() });
+    let document = Document::new(&json!({ "id": id, "interval": every.as_millis().to_string() }));
     Wanted { definition: Arc::new(definition), document }
 }
 

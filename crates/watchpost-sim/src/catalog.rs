@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use watchpost_core::expect::{Expect, LatencyExpect};
 use watchpost_core::monitor::{Pace, Source, Thresholds};
-use watchpost_core::plan::Wanted;
+use watchpost_core::plan::{Document, Wanted};
 use watchpost_core::schedule::{Cron, Schedule};
 use watchpost_core::spec::{HostPort, IcmpSpec, IpVersion, Spec, TcpSpec};
 use watchpost_core::{Definition, MonitorId};
@@ -163,5 +163,5 @@ fn wanted(line: &Line) -> Wanted {
         "thresholds": [line.fail_after, line.recover_after], "pace": [line.retry, line.while_down],
         "active": line.active,
     });
-    Wanted { definition: Arc::new(definition), document }
+    Wanted { definition: Arc::new(definition), document: Document::new(&document) }
 }

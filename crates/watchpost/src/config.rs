@@ -6,11 +6,12 @@ mod watch;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use watchpost_core::Definition;
-use watchpost_core::plan::Wanted;
+use watchpost_core::plan::{Document, Wanted};
 use watchpost_wire::config::{self as document, Masking};
 use watchpost_wire::tree::{FILE_BYTES_MAX, Format, Input, Problems, SecretFiles, Tree};
 
@@ -177,7 +178,7 @@ pub fn load(source: &Source, env: Environment<'_>) -> Result<Loaded, ConfigError
     tree.read_secret_files(SecretFiles { is_secret: &document::is_secret, read: &read_at_most })?;
     let read = document::read(&tree)?;
     let wanted = |definition| {
-        let document = document::document(&definition, Masking::Fingerprint);
+        let document = Document::new(&document::document(&definition, Masking::Fingerprint));
         Wanted { definition: Arc::new(definition), document }
     };
     let monitors = read.monitors.into_iter().map(wanted).collect();
@@ -217,6 +218,11 @@ fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn read_at_most(path: &Path, bytes: usize) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
+    // A pipe by name is not even opened: that would wait until somebody writes to it. The shell's `<(...)` has a writer.
+    let kind = path.metadata()?.file_type();
+    if kind.is_fifo() && !path.starts_with("/dev") && !path.starts_with("/proc") {
+        return Err(io::Error::other("it is a pipe, not a file"));
+    }
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));

@@ -14,7 +14,7 @@ fn known(text: &str) -> Vec<Known> {
             name: definition.name.clone(),
             kind: definition.kind().to_string(),
             target: definition.spec.target(),
-            document,
+            document: Document::new(&document),
         }
     };
     (1..).zip(lines(text)).map(parse).collect()
@@ -23,7 +23,7 @@ fn known(text: &str) -> Vec<Known> {
 fn wanted(text: &str) -> Vec<Wanted> {
     let parse = |line: &str| {
         let (definition, document) = entry(line);
-        Wanted { definition: Arc::new(definition), document }
+        Wanted { definition: Arc::new(definition), document: Document::new(&document) }
     };
     lines(text).map(parse).collect()
 }
@@ -215,7 +215,8 @@ fn a_secret_that_changes_is_a_difference_by_its_fingerprint() {
 
 #[test]
 fn a_document_that_is_no_object_differs_in_nothing_that_can_be_named() {
-    assert_eq!(differences(&Value::Null, &json!({})), []);
-    let gained = differences(&json!([1]), &json!({ "a": 1 }));
+    let document = |value| Document::new(&value);
+    assert_eq!(differences(&document(Value::Null), &document(json!({}))), []);
+    let gained = differences(&document(json!([1])), &document(json!({ "a": 1 })));
     assert_eq!(gained, [Difference { key: "a".to_owned(), from: None, to: Some(json!(1)) }]);
 }

@@ -1,5 +1,5 @@
 use serde_json::json;
-use watchpost_core::plan::{Known, plan};
+use watchpost_core::plan::{Document, Known, plan};
 use watchpost_core::result::Tick;
 use watchpost_core::{Change, Fault, FaultCode, Observation, Reason, ReasonCode, Region, Verdict};
 
@@ -33,7 +33,7 @@ fn fail() -> Verdict {
 }
 
 fn wanted(monitor: &Arc<Monitor>, document: serde_json::Value) -> Wanted {
-    Wanted { definition: Arc::clone(&monitor.definition), document }
+    Wanted { definition: Arc::clone(&monitor.definition), document: Document::new(&document) }
 }
 
 fn known(monitor: &Arc<Monitor>, document: serde_json::Value) -> Known {
@@ -43,7 +43,7 @@ fn known(monitor: &Arc<Monitor>, document: serde_json::Value) -> Known {
         name: monitor.name.clone(),
         kind: monitor.kind().to_string(),
         target: monitor.spec.target(),
-        document,
+        document: Document::new(&document),
     }
 }
 

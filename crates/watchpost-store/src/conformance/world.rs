@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use watchpost_core::monitor::{Pace, Source, Thresholds};
 use watchpost_core::observe::Timings;
-use watchpost_core::plan::{Known, Wanted};
+use watchpost_core::plan::{Document, Known, Wanted};
 use watchpost_core::result::{HttpFacts, Tick};
 use watchpost_core::schedule::Schedule;
 use watchpost_core::spec::{HostPort, IcmpSpec, IpVersion, TcpSpec};
@@ -53,7 +53,7 @@ pub fn wanted(id: &str, name: &str) -> Wanted {
         cannot_tell_after: Duration::from_secs(900),
         source: Source::Api,
     };
-    let document = [("id", id), ("name", name)].into_iter().collect();
+    let document = Document::new(&[("id", id), ("name", name)].into_iter().collect());
     Wanted { definition: Arc::new(definition), document }
 }
 

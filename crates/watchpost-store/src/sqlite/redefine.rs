@@ -146,17 +146,18 @@ async fn write_lines(
                 document: row.get(5),
                 position: row.get(6),
             };
-            if let Some((position, wanted)) = wanted.remove(&line.key) {
-                changed.extend(Some(Line::wanted(line.key, position, wanted)).filter(|wanted| *wanted != line));
-            }
+            let differs = |(position, wanted): &(usize, &Wanted)| Line::wanted(line.key, *position, wanted) != line;
+            changed.extend(wanted.remove(&line.key).filter(differs).map(|wanted| (line.key, wanted)));
         }
     }
-    changed.extend(wanted.into_iter().map(|(key, (position, wanted))| Line::wanted(key, position, wanted)));
+    changed.extend(wanted);
     for some in changed.chunks(ROWS_PER_INSERT) {
+        // Only these are held as rows: all of a large file would take as much memory again.
+        let lines = some.iter().map(|(key, (position, wanted))| Line::wanted(*key, *position, wanted));
         let mut insert = QueryBuilder::new("INSERT INTO monitors (key, id, kind, name, target, document, position) ");
-        insert.push_values(some, |mut row, line| {
-            row.push_bind(i64::from(line.key.0)).push_bind(&line.id).push_bind(&line.kind).push_bind(&line.name);
-            row.push_bind(&line.target).push_bind(&line.document).push_bind(line.position);
+        insert.push_values(lines, |mut row, line| {
+            row.push_bind(i64::from(line.key.0)).push_bind(line.id).push_bind(line.kind).push_bind(line.name);
+            row.push_bind(line.target).push_bind(line.document).push_bind(line.position);
         });
         insert.push(
             " ON CONFLICT (key) DO UPDATE SET id = excluded.id, kind = excluded.kind, name = excluded.name,

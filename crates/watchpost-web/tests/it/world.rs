@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use watchpost_core::monitor::{Pace, Source, Thresholds};
 use watchpost_core::observe::{Observation, Timings};
-use watchpost_core::plan::Wanted;
+use watchpost_core::plan::{Document, Wanted};
 use watchpost_core::ports::{
     BoxFuture, CheckNow, CheckNowError, CheckedNow, Clock, EngineHealth, Health, News, Publish,
 };
@@ -169,7 +169,7 @@ impl World {
     pub(crate) fn define(&self, definitions: Vec<Definition>) {
         let known = done(self.store.known());
         let key_of = |id: &MonitorId| known.iter().find(|known| known.id == *id).map(|known| known.key);
-        let wanted = |d: Definition| Wanted { definition: Arc::new(d), document: Value::Null };
+        let wanted = |d: Definition| Wanted { definition: Arc::new(d), document: Document::new(&Value::Null) };
         let monitors: Vec<_> = definitions.into_iter().map(|d| (key_of(&d.id), wanted(d))).collect();
         let stays = |key| monitors.iter().any(|(kept, _)| *kept == Some(key));
         let removed = known.iter().map(|known| known.key).filter(|key| !stays(*key)).collect();

@@ -1,7 +1,8 @@
 //! States, reasons and plan documents as JSON texts, each with its version in `v`: readable with any SQLite shell.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use watchpost_core::plan;
 use watchpost_core::state::{Blind, Standing};
 use watchpost_core::{Fault, FaultCode, IncidentId, Phase, Reason, ReasonCode, Stage, State, Timestamp};
 
@@ -66,13 +67,9 @@ struct ReasonV1 {
 }
 
 #[derive(Deserialize)]
-struct PlanDocumentV1 {
-    document: Value,
-}
-
-#[derive(Serialize)]
-struct PlanDocumentOutV1<'a> {
-    document: &'a Value,
+struct PlanDocumentV1<'a> {
+    #[serde(borrow)]
+    document: &'a RawValue,
 }
 
 /// A state as text.
@@ -129,16 +126,19 @@ pub fn reason_from_text(text: &str) -> Result<Reason> {
 
 /// A monitor's document, as plans compare it, as text.
 #[must_use]
-pub fn document_to_text(document: &Value) -> String {
-    write(PlanDocumentOutV1 { document })
+pub fn document_to_text(document: &plan::Document) -> String {
+    format!(r#"{{"v":{VERSION},"document":{}}}"#, document.as_text())
 }
 
 /// Reads what [`document_to_text`] wrote.
 ///
 /// # Errors
 /// When a newer version wrote it, or when it is not what was written.
-pub fn document_from_text(text: &str) -> Result<Value> {
-    read::<PlanDocumentV1>("document", text).map(|d| d.document)
+pub fn document_from_text(text: &str) -> Result<plan::Document> {
+    let what = "document";
+    readable(what, text)?;
+    let read: PlanDocumentV1<'_> = serde_json::from_str(text).map_err(|e| damaged(what, &e))?;
+    Ok(plan::Document::from_text(read.document.get()))
 }
 
 fn write<T: Serialize>(body: T) -> String {
@@ -147,12 +147,21 @@ fn write<T: Serialize>(body: T) -> String {
 }
 
 fn read<T: for<'de> Deserialize<'de>>(what: &'static str, text: &str) -> Result<T> {
-    let broken = |e: serde_json::Error| StoredError::Damaged { what, why: e.to_string() };
-    let Versioned { v: found } = serde_json::from_str(text).map_err(broken)?;
+    readable(what, text)?;
+    serde_json::from_str::<Document<T>>(text).map(|d| d.body).map_err(|e| damaged(what, &e))
+}
+
+/// Whether this version knows the text's.
+fn readable(what: &'static str, text: &str) -> Result<()> {
+    let Versioned { v: found } = serde_json::from_str(text).map_err(|e| damaged(what, &e))?;
     if found > VERSION {
         return Err(StoredError::Newer { what, found });
     }
-    serde_json::from_str::<Document<T>>(text).map(|d| d.body).map_err(broken)
+    Ok(())
+}
+
+fn damaged(what: &'static str, error: &serde_json::Error) -> StoredError {
+    StoredError::Damaged { what, why: error.to_string() }
 }
 
 fn known<T>(what: &'static str, word: &str, found: Option<T>) -> Result<T> {

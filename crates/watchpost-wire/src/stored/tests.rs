@@ -7,6 +7,7 @@ use expect_test::expect_file;
 use proptest::prelude::*;
 use serde_json::json;
 use watchpost_core::observe::Timings;
+use watchpost_core::plan::Document;
 use watchpost_core::result::{Failing, HttpFacts, PingFacts, Tick, TlsFacts};
 use watchpost_core::state::{Blind, Standing};
 use watchpost_core::{
@@ -135,9 +136,10 @@ fn states_of_version_1_are_read_and_written_as_they_were() {
 fn reasons_and_documents_come_back_as_they_went() {
     let reason = Reason::new(ReasonCode::Status, Stage::Ttfb, "status 503, expected 200-399 \"quoted\"");
     assert_eq!(reason_from_text(&reason_to_text(&reason)).unwrap(), reason);
-    let document = json!({"id": "plex", "http": {"url": "https://plex.example.org", "headers": {}}, "fail_after": 3});
+    let document = Document::new(&json!({"id": "plex", "http": {"url": "https://plex.example.org", "headers": {}}, "fail_after": 3}));
     assert_eq!(document_from_text(&document_to_text(&document)).unwrap(), document);
-    assert_eq!(document_from_text(&document_to_text(&json!(null))).unwrap(), json!(null));
+    let null = Document::new(&json!(null));
+    assert_eq!(document_from_text(&document_to_text(&null)).unwrap(), null);
 }
 
 #[test]
