@@ -70,7 +70,7 @@ pub enum Change {
     Shown {
         /// Before.
         from: Shown,
-        /// After.
+        /// After; the same as before when only the time is another, because the clock was set back.
         to: Shown,
         /// From when on.
         since: Timestamp,
@@ -324,7 +324,11 @@ impl Turn<'_> {
     /// Times after `to` did not happen: later ticks count again, and no span of ours begins in the future.
     fn set_back(&mut self, to: Timestamp) -> bool {
         self.state.last_tick = self.state.last_tick.map(|last| last.min(to));
-        self.state.shown_since = self.state.shown_since.min(to);
+        if self.state.shown_since > to {
+            self.state.shown_since = to;
+            let shown = self.state.shown();
+            self.changes.push(Change::Shown { from: shown, to: shown, since: to });
+        }
         if let Some(blind) = &mut self.state.blind {
             blind.since = blind.since.min(to);
         }

@@ -60,7 +60,7 @@ impl StatusSet {
 fn parse_range(part: &str) -> Result<(u16, u16), NotAStatusSet> {
     let bad = || NotAStatusSet(part.to_owned());
     let code = |text: &str| match text.trim().parse::<u16>() {
-        Ok(code @ 100..=599) => Ok(code),
+        Ok(code @ 100..=599) if !text.contains('+') => Ok(code),
         Ok(_) | Err(_) => Err(bad()),
     };
     if let Some(hundred) = part.strip_suffix("xx").or_else(|| part.strip_suffix("XX")) {
@@ -172,6 +172,11 @@ pub struct JsonPath {
     path: serde_json_path::JsonPath,
 }
 
+/// Characters of a JSONPath: none that a person wrote comes near it, and the parser descends with each parenthesis.
+const PATH_CHARS_MAX: usize = 500;
+/// Filters in a JSONPath: the time to parse one doubles and more with each filter inside another.
+const PATH_FILTERS_MAX: usize = 6;
+
 /// A text that is not a JSONPath.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a JSONPath (RFC 9535, such as $.db.state): {0}")]
@@ -181,8 +186,14 @@ impl JsonPath {
     /// Parses a JSONPath.
     ///
     /// # Errors
-    /// When it does not follow RFC 9535.
+    /// When it does not follow RFC 9535, has more than 500 characters or more than 6 filters.
     pub fn parse(text: &str) -> Result<JsonPath, NotAJsonPath> {
+        if text.chars().count() > PATH_CHARS_MAX {
+            return Err(NotAJsonPath(format!("it has more than {PATH_CHARS_MAX} characters")));
+        }
+        if text.matches('?').count() > PATH_FILTERS_MAX {
+            return Err(NotAJsonPath(format!("it has more than {PATH_FILTERS_MAX} filters (`?`)")));
+        }
         match serde_json_path::JsonPath::parse(text) {
             Ok(path) => Ok(JsonPath { written: text.to_owned(), path }),
             Err(e) => Err(NotAJsonPath(e.to_string())),
@@ -317,7 +328,9 @@ mod tests {
 
     #[test]
     fn what_is_no_status_set_is_named() {
-        for bad in ["", "200,", "99", "600", "6xx", "xx", "300-200", "2x", "ok", "200-", "-200", "2xx-3xx", "200 300"] {
+        for bad in
+            ["", "200,", "99", "600", "6xx", "xx", "300-200", "2x", "ok", "200-", "-200", "2xx-3xx", "200 300", "+200"]
+        {
             let error = StatusSet::parse(bad).unwrap_err();
             assert!(bad.split(',').any(|part| error == NotAStatusSet(part.trim().to_owned())), "{bad}: {error}");
         }
@@ -336,6 +349,15 @@ mod tests {
         assert_eq!(JsonPath::parse("$.a[*].n").unwrap().first(&json), Some(&serde_json::json!(1)));
         assert_eq!(JsonPath::parse("$.b").unwrap().first(&json), None);
         assert!(JsonPath::parse("a.b").is_err());
+    }
+
+    #[test]
+    fn a_configuration_with_a_hostile_json_path_is_refused_at_once() {
+        let nested = format!("$[?{}@.a{}]", "@[?".repeat(40), "]".repeat(40));
+        assert!(JsonPath::parse(&nested).unwrap_err().to_string().ends_with("more than 6 filters (`?`)"));
+        let deep = format!("$[?{}@.a{}]", "(".repeat(100_000), ")".repeat(100_000));
+        assert!(JsonPath::parse(&deep).unwrap_err().to_string().ends_with("more than 500 characters"));
+        assert!(JsonPath::parse("$.a[?@.b[?@.c == 1]].d[?@.e]").is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A rename is not a removal and an addition: a monitor whose id changed but whose target (or, failing that, whose name)
 //! did not is the same monitor, and keeps its history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -127,15 +127,49 @@ impl Plan {
 /// Compares. `wanted` has unique ids (the document's validation sees to that).
 #[must_use]
 pub fn plan(known: Vec<Known>, wanted: Vec<Wanted>) -> Plan {
-    let mut plan = Plan::default();
-    let mut left: BTreeMap<MonitorId, Known> = known.into_iter().map(|k| (k.id.clone(), k)).collect();
-    let mut unmatched = Vec::new();
-    for wanted in wanted {
-        match left.remove(&wanted.definition.id) {
-            Some(known) => pair(&mut plan, known, wanted),
-            None => unmatched.push(wanted),
+    let mut planner = Planner::new(wanted);
+    known.into_iter().for_each(|known| planner.meet(known));
+    planner.finish()
+}
+
+/// Compares as the known ones come, so that of 100,000 that did not change none need be held.
+#[derive(Debug)]
+pub struct Planner {
+    plan: Plan,
+    /// The wanted ones that have not met a known one, by id, each with its place.
+    wanted: HashMap<MonitorId, (usize, Wanted)>,
+    /// The known ones whose id is not wanted.
+    left: BTreeMap<MonitorId, Known>,
+}
+
+impl Planner {
+    /// Begins with what is wanted; the ids are unique.
+    #[must_use]
+    pub fn new(wanted: Vec<Wanted>) -> Planner {
+        let by_id = |(place, wanted): (usize, Wanted)| (wanted.definition.id.clone(), (place, wanted));
+        let wanted = wanted.into_iter().enumerate().map(by_id).collect();
+        Planner { plan: Plan::default(), wanted, left: BTreeMap::new() }
+    }
+
+    /// Takes the next known one.
+    pub fn meet(&mut self, known: Known) {
+        match self.wanted.remove(&known.id) {
+            Some((_, wanted)) => pair(&mut self.plan, known, wanted),
+            None => drop(self.left.insert(known.id.clone(), known)),
         }
     }
+
+    /// The plan, once all known ones came.
+    #[must_use]
+    pub fn finish(self) -> Plan {
+        let mut unmatched: Vec<(usize, Wanted)> = self.wanted.into_values().collect();
+        unmatched.sort_unstable_by_key(|(place, _)| *place);
+        rest(self.plan, self.left, unmatched.into_iter().map(|(_, wanted)| wanted).collect())
+    }
+}
+
+/// Pairs those whose id is on one side only: renamed, added, removed.
+fn rest(mut plan: Plan, mut left: BTreeMap<MonitorId, Known>, unmatched: Vec<Wanted>) -> Plan {
     let by_target = match_by(
         &mut plan,
         &mut left,

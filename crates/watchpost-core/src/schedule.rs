@@ -54,6 +54,12 @@ impl Cron {
     /// # Errors
     /// When either does not parse, or no time fits (`30 2 31 2 *`).
     pub fn parse(expression: &str, timezone: &str) -> Result<Cron, NotASchedule> {
+        // The parser takes `,` for a field without values, and then looks for one for three thousand years.
+        let lacks_a_value = |field: &str| field.split(',').any(str::is_empty);
+        if expression.split_whitespace().any(lacks_a_value) {
+            let why = "a value is missing beside a comma".to_owned();
+            return Err(NotASchedule::Cron(expression.to_owned(), why));
+        }
         let cron: croner::Cron =
             expression.parse().map_err(|e| NotASchedule::Cron(expression.to_owned(), format!("{e}")))?;
         let zone = jiff::tz::TimeZone::get(timezone).map_err(|_| NotASchedule::Zone(timezone.to_owned()))?;

@@ -44,7 +44,7 @@ impl Timestamp {
     /// The full hour that this time lies in: its first millisecond.
     #[must_use]
     pub fn hour(self) -> Timestamp {
-        Timestamp(self.0 - self.0.rem_euclid(HOUR_MS))
+        Timestamp(self.0.saturating_sub(self.0.rem_euclid(HOUR_MS)))
     }
 
     pub(crate) fn to_jiff(self) -> jiff::Timestamp {
@@ -141,6 +141,12 @@ mod tests {
     #[test]
     fn a_difference_is_never_negative() {
         assert_eq!(Timestamp::from_secs(1).since(Timestamp::from_secs(5)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_cursor_before_the_beginning_of_time_has_an_hour() {
+        assert_eq!(Timestamp::from_millis(i64::MIN).hour(), Timestamp::from_millis(i64::MIN));
+        assert_eq!(Timestamp::from_millis(-1).hour(), Timestamp::from_secs(-3_600));
     }
 
     #[test]

@@ -170,6 +170,9 @@ impl Drive {
 
     /// A clock that was set back for good takes all our times with it.
     fn watch_clock(&mut self, now: Timestamp) {
+        if let Some(pulse) = &self.runner.pulse {
+            pulse.beat(now);
+        }
         if let Some((then, instant)) = self.work.looked {
             let expected = then + instant.elapsed();
             if expected.since(now) >= SET_BACK_MIN {
@@ -294,6 +297,9 @@ impl Drive {
         };
         match started {
             Ok(start) => {
+                if let Some(missed) = start.missed {
+                    self.missed(&start.monitor, &missed, now);
+                }
                 self.work.asked.insert((key, start.tick), reply);
                 self.start(start);
             }
@@ -423,7 +429,11 @@ impl Drive {
     fn put(&mut self, monitor: &Arc<Monitor>, why: Put, now: Timestamp) {
         let Some(state) = self.recorder.held(monitor.key).map(|held| held.state.clone()) else { return };
         self.wakes.set(monitor.key, state.wake(monitor.cannot_tell_after));
-        if let Some(missed) = self.timetable.put(monitor, &state, why, now) {
+        let missed = self.timetable.put(monitor, &state, why, now);
+        if let Some(newest) = self.recorder.take_ahead(monitor.key) {
+            self.timetable.lives_again(monitor.key, newest);
+        }
+        if let Some(missed) = missed {
             self.missed(monitor, &missed, now);
         }
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use watchpost_checks::Check;
 use watchpost_core::MonitorKey;
-use watchpost_core::plan::{Plan, Wanted, plan};
+use watchpost_core::plan::{Plan, Planner, Wanted};
 use watchpost_core::ports::{BoxFuture, CheckNow, CheckNowError, CheckedNow, Clock, EngineHealth, Health, Publish};
 use watchpost_store::{Store, StoreError};
 
 use crate::drive::{Drive, Input, Work};
+use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::retain;
 use crate::run::Runner;
@@ -88,8 +89,12 @@ impl Engine {
         let (inputs, inbox) = mpsc::channel(options.in_flight_max + REQUESTS_MAX);
         let supervisor = Supervisor::default();
         let health = Arc::new(Mutex::new(EngineHealth::default()));
-        let runner =
-            Runner { check: parts.check, clock: Arc::clone(&parts.clock), panics: Arc::clone(supervisor.panics()) };
+        let runner = Runner {
+            check: parts.check,
+            clock: Arc::clone(&parts.clock),
+            panics: Arc::clone(supervisor.panics()),
+            pulse: Some(Arc::new(Pulse::new(parts.clock.now()))),
+        };
         let drive = Drive {
             store: Arc::clone(&parts.store),
             clock: Arc::clone(&parts.clock),
@@ -116,10 +121,11 @@ impl Engine {
     /// When the catalogue cannot be read or the engine is shutting down.
     pub async fn apply(&self, wanted: Vec<Wanted>) -> Result<Plan, ApplyError> {
         let _one_at_a_time = self.applying.lock().await;
-        let known = self.store.known().await?;
-        // Comparing 100,000 documents takes a while; the checks' task must not wait for it.
-        let compare = tokio::task::spawn_blocking(move || (Box::new(plan(known, wanted.clone())), wanted));
-        let (plan, wanted) = compare.await.map_err(|_| ApplyError::Stopping)?;
+        let mut planner = Planner::new(wanted.clone());
+        self.store.each_known(&mut |known| planner.meet(known)).await?;
+        // Pairing what was renamed among 100,000 takes a while; the checks' task must not wait for it.
+        let plan = tokio::task::spawn_blocking(move || Box::new(planner.finish())).await;
+        let plan = plan.map_err(|_| ApplyError::Stopping)?;
         let (reply, answer) = oneshot::channel();
         let input = Input::Redefine { plan, wanted, reply };
         self.inputs.send(input).await.map_err(|_| ApplyError::Stopping)?;

@@ -19,6 +19,7 @@ pub mod late;
 pub mod lateness;
 pub mod once;
 mod persist;
+mod pulse;
 pub mod recorder;
 pub mod retain;
 pub mod run;

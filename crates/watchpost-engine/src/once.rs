@@ -33,7 +33,7 @@ pub struct Outcome {
 pub async fn run_once(parts: Parts, wanted: Vec<Wanted>) -> Result<Vec<Outcome>, StoreError> {
     let mut recorder = Recorder::new(parts.store.load().await?);
     let keys = define(&parts, &mut recorder, wanted).await?;
-    let runner = Runner { check: parts.check, clock: Arc::clone(&parts.clock), panics: Arc::default() };
+    let runner = Runner { check: parts.check, clock: Arc::clone(&parts.clock), panics: Arc::default(), pulse: None };
     let monitors: Vec<Arc<Monitor>> = keys
         .iter()
         .filter_map(|key| recorder.held(*key))

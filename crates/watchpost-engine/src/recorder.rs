@@ -68,6 +68,8 @@ pub struct Recorder {
     held: HashMap<MonitorKey, Held>,
     /// States that the store gave and no definition has claimed yet.
     unclaimed: HashMap<MonitorKey, State>,
+    /// The newest ticks of those whose clock was set back while we were away.
+    ahead: HashMap<MonitorKey, Timestamp>,
     pending: Batch,
     /// When the oldest pending entry came.
     oldest: Option<Timestamp>,
@@ -86,6 +88,11 @@ impl Recorder {
     #[must_use]
     pub fn held(&self, key: MonitorKey) -> Option<&Held> {
         self.held.get(&key)
+    }
+
+    /// The newest tick of a monitor whose clock was set back while we were away; told once.
+    pub fn take_ahead(&mut self, key: MonitorKey) -> Option<Timestamp> {
+        self.ahead.remove(&key)
     }
 
     /// All that is held, in no order.
@@ -216,10 +223,11 @@ impl Recorder {
         if let Some(held) = self.held.get_mut(&key) {
             held.monitor = monitor;
         } else if let Some(state) = self.unclaimed.remove(&key) {
-            let ahead = state.last_tick.is_some_and(|last| last > at);
+            let ahead = state.last_tick.filter(|last| *last > at);
             self.held.insert(key, Held { monitor, state });
-            if ahead {
+            if let Some(newest) = ahead {
                 // The clock was set back while we were away.
+                self.ahead.insert(key, newest);
                 self.follow(key, &Event::ClockSetBack { to: at }, at);
             }
         }

@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::Instant;
 use watchpost_checks::Check;
 use watchpost_core::observe::End;
 use watchpost_core::ports::Clock;
 use watchpost_core::result::Tick;
 use watchpost_core::{CheckResult, Event, Fault, FaultCode, Monitor, Observation, Region, Timestamp, judge};
 
+use crate::pulse::Pulse;
 use crate::recorder::Arrival;
 use crate::supervise::panic_text;
 
@@ -24,6 +26,8 @@ pub(crate) struct Runner {
     pub(crate) check: Arc<dyn Check>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) panics: Arc<AtomicU64>,
+    /// Tells whether the process slept while a check ran; absent where nothing beats.
+    pub(crate) pulse: Option<Arc<Pulse>>,
 }
 
 /// A check that ended.
@@ -37,13 +41,25 @@ pub(crate) struct Ended {
 impl Runner {
     /// Runs the check of one tick to its end.
     pub(crate) async fn run(&self, monitor: Arc<Monitor>, tick: Timestamp) -> Ended {
-        let began = self.clock.now();
-        let seen = self.observe(&monitor, began).await;
+        let (began, instant) = (self.clock.now(), Instant::now());
+        let seen = self.awake(self.observe(&monitor, began).await, instant);
         let verdict = judge(&monitor, &seen);
         let identity = Tick { monitor: monitor.key, region: Region::local(), scheduled_at: tick };
         let result = CheckResult::new(identity, &seen, verdict.clone());
         let event = Event::Checked { scheduled_at: tick, verdict };
         Ended { tick, arrival: Arrival { monitor, event, result: Some(result) }, seen: Arc::new(seen) }
+    }
+
+    /// What was seen, unless the process slept meanwhile: then its deadline passed without its target's doing.
+    fn awake(&self, seen: Observation, began: Instant) -> Observation {
+        let slept = self.pulse.as_ref().is_some_and(|pulse| pulse.slept_since(began, self.clock.now()));
+        match slept {
+            true => {
+                let text = "Watchpost was stopped, or its machine asleep, while this check ran";
+                Observation { end: End::Fault(Fault::new(FaultCode::MissedTick, text)), ..seen }
+            }
+            false => seen,
+        }
     }
 
     async fn observe(&self, monitor: &Monitor, began: Timestamp) -> Observation {

@@ -43,11 +43,32 @@ struct Slot {
     /// The pace that made `due`, if the schedule did not.
     paced: Option<Duration>,
     last_started: Option<Timestamp>,
+    lived: Lived,
     /// The tick of the check in flight.
     running: Option<Timestamp>,
     /// Edited while a check was in flight: prompt again when that ends.
     prompt_again: bool,
     paused: bool,
+}
+
+/// Time that is lived again because the clock was set back. Its ticks are told from those of the first time by a few
+/// milliseconds: else the store would take their results for replays.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lived {
+    /// The newest tick before the clock was set back.
+    until: Option<Timestamp>,
+    /// How far ticks up to then are moved; another millisecond for each time.
+    moved: Duration,
+}
+
+impl Lived {
+    fn again(self, newest: Option<Timestamp>) -> Lived {
+        Lived { until: self.until.max(newest), moved: self.moved + Duration::from_millis(1) }
+    }
+
+    fn tell_apart(self, tick: Timestamp) -> Timestamp {
+        if Some(tick) <= self.until { tick + self.moved } else { tick }
+    }
 }
 
 /// A tick to run now.
@@ -127,6 +148,7 @@ impl Timetable {
             due: None,
             paced: None,
             last_started,
+            lived: old.map(|slot| slot.lived).unwrap_or_default(),
             running,
             prompt_again: running.is_some() && why == Put::Edited,
             paused,
@@ -215,15 +237,21 @@ impl Timetable {
     pub fn take_due(&mut self, now: Timestamp) -> Option<Start> {
         let due = self.next_due().filter(|due| *due <= now)?;
         let Reverse((_, key, _)) = self.heap.pop()?;
+        self.start_due(key, due, now)
+    }
+
+    /// Starts the tick of a monitor that came due at `due`.
+    fn start_due(&mut self, key: MonitorKey, due: Timestamp, now: Timestamp) -> Option<Start> {
         let slot = self.slots.get_mut(&key)?;
         let punctual = slot.paced.is_some_and(|every| now.since(due) < every);
         let Due { run, missed } =
             if punctual { Due { run: due, missed: None } } else { settle_due(&slot.monitor, due, now) };
+        let tick = slot.lived.tell_apart(run);
         slot.due = None;
-        slot.running = Some(run);
-        slot.last_started = Some(run);
+        slot.running = Some(tick);
+        slot.last_started = Some(tick);
         self.in_flight += 1;
-        Some(Start { monitor: Arc::clone(&slot.monitor), tick: run, late: now.since(run), missed })
+        Some(Start { monitor: Arc::clone(&slot.monitor), tick, late: now.since(run), missed })
     }
 
     /// Starts a tick out of turn.
@@ -237,6 +265,10 @@ impl Timetable {
         }
         if slot.running.is_some() {
             return Err(CheckNowError::Running);
+        }
+        // A tick that is due is the one to run now: passed over, it would be neither started nor missed.
+        if let Some(due) = slot.due.filter(|due| *due <= now) {
+            return self.start_due(key, due, now).ok_or(CheckNowError::Unknown);
         }
         let after_last = slot.last_started.map(|last| last + Duration::from_millis(1));
         let tick = after_last.map_or(now, |earliest| earliest.max(now));
@@ -263,12 +295,20 @@ impl Timetable {
         self.set_due(key, due, pace(monitor.pace, phase));
     }
 
+    /// The clock was set back while we were away: a monitor that was just put in has ticks up to `newest`.
+    pub fn lives_again(&mut self, key: MonitorKey, newest: Timestamp) {
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.lived = slot.lived.again(Some(newest));
+        }
+    }
+
     /// The clock was set back to `now`: everything is due anew from there.
     pub fn set_back(&mut self, now: Timestamp) {
         self.prompt = self.prompt.min(now);
         let keys: Vec<MonitorKey> = self.slots.keys().copied().collect();
         for key in keys {
             let Some(slot) = self.slots.get_mut(&key) else { continue };
+            slot.lived = slot.lived.again(slot.last_started);
             slot.last_started = slot.last_started.map(|last| last.min(now));
             if slot.due.is_some() {
                 let due = next_tick(&slot.monitor, now);

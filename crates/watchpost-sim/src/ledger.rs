@@ -70,8 +70,6 @@ impl Account {
                 let new = Incident { id, monitor, since, opened_at, reason, closed: None };
                 match self.incidents.get(&id) {
                     None => drop(self.incidents.insert(id, new)),
-                    // In time that repeats the same tick may end at the same moment: the first incident stands for both.
-                    Some(_) if self.warped => {}
                     Some(_) => return Err(format!("{monitor:?}: the incident {id:?} is opened a second time")),
                 }
             }
@@ -90,6 +88,8 @@ impl Account {
         }
         match self.incidents.get_mut(&id) {
             Some(incident) if incident.since <= at || self.warped => {
+                // None ends before it began, also in time that is lived again.
+                (incident.since, incident.opened_at) = (incident.since.min(at), incident.opened_at.min(at));
                 incident.closed.get_or_insert((at, why));
             }
             other => return Err(format!("closed at {at}: {other:?}")),

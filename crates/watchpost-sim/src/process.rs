@@ -175,8 +175,11 @@ impl Process {
         let key = MonitorKey(world.rng.pick(&keys));
         let now = world.now();
         let started = self.timetable.start_now(key, now);
-        self.punctual.asked(key, started.as_ref().ok().map(|start| start.tick), now)?;
+        self.punctual.asked(key, started.as_ref().ok(), now)?;
         if let Ok(start) = started {
+            if let Some(missed) = start.missed {
+                self.missed(world, &start.monitor, &missed)?;
+            }
             check(world, start);
         }
         Ok(())
@@ -410,6 +413,11 @@ impl Process {
         let Some(state) = self.recorder.held(monitor.key).map(|held| held.state.clone()) else { return Ok(()) };
         self.wakes.set(monitor.key, state.wake(monitor.cannot_tell_after));
         let missed = self.timetable.put(monitor, &state, why, now);
+        self.punctual.knows(monitor.key, state.last_tick);
+        if let Some(newest) = self.recorder.take_ahead(monitor.key) {
+            self.timetable.lives_again(monitor.key, newest);
+            self.punctual.lives_again(monitor.key, newest);
+        }
         match why {
             Put::Edited => self.punctual.edited(monitor, now),
             Put::Resumed => self.punctual.resumed(monitor, (&state.phase, state.last_tick), missed, now)?,

@@ -44,6 +44,10 @@ pub(crate) struct Punctual {
     next: BTreeMap<MonitorKey, Next>,
     /// The monitors as the timetable knows them: an edit reaches it when it is durable.
     monitors: BTreeMap<MonitorKey, Arc<Monitor>>,
+    /// Up to when each monitor's time is lived again, and for how many times.
+    lived: BTreeMap<MonitorKey, (Timestamp, i64)>,
+    /// The newest tick of each monitor that was started.
+    newest: BTreeMap<MonitorKey, Timestamp>,
     /// Runs of missed ticks that were reported and not recorded yet.
     owed: BTreeSet<(MonitorKey, Timestamp)>,
 }
@@ -93,6 +97,8 @@ impl Punctual {
     pub(crate) fn removed(&mut self, key: MonitorKey) {
         self.next.remove(&key);
         self.monitors.remove(&key);
+        self.lived.remove(&key);
+        self.newest.remove(&key);
     }
 
     /// Its definition changed in nothing that matters here.
@@ -102,19 +108,8 @@ impl Punctual {
 
     pub(crate) fn started(&mut self, start: &Start, now: Timestamp) -> Result<(), String> {
         let monitor = &start.monitor;
-        let first = start.missed.map_or(start.tick, |missed| missed.first);
-        // Of the regular ticks that have come the newest runs; a prompt or paced one that was overtaken does not.
-        let settled = |due: Timestamp| {
-            let mut regular = grid(monitor, shifted(due, -1), now);
-            let newest = regular.pop().unwrap_or(due);
-            newest == start.tick && run(&regular) == start.missed
-        };
-        let fits = match self.next.get(&monitor.key) {
-            Some(Next::At(due)) => settled(*due) || (start.tick == *due && start.missed.is_none() && paced(monitor)),
-            Some(Next::By(due)) => first <= *due || settled(*due),
-            Some(Next::Running { .. } | Next::Idle) | None => false,
-        };
-        if !fits || start.tick > now {
+        let planned = self.as_planned(monitor.key, start.tick);
+        if ![start.tick, planned].into_iter().any(|tick| self.fits(start, tick, now)) {
             let next = self.next.get(&monitor.key);
             return Err(format!(
                 "{} started {} with missed {:?}; expected {next:?}",
@@ -123,16 +118,56 @@ impl Punctual {
         }
         self.owe(monitor.key, start.missed);
         self.next.insert(monitor.key, Next::Running { last: start.tick, again: false, paused: false });
+        self.newest.insert(monitor.key, start.tick);
         Ok(())
     }
 
-    /// A check out of turn was asked for: it starts unless one is in flight or the monitor is paused, and its tick is
-    /// like no other.
-    pub(crate) fn asked(&mut self, key: MonitorKey, started: Option<Timestamp>, now: Timestamp) -> Result<(), String> {
+    /// Whether this is what was expected to be started, taken as the tick that was planned.
+    fn fits(&self, start: &Start, tick: Timestamp, now: Timestamp) -> bool {
+        let monitor = &start.monitor;
+        let first = start.missed.map_or(tick, |missed| missed.first);
+        // Of the regular ticks that have come the newest runs; a prompt or paced one that was overtaken does not.
+        let settled = |due: Timestamp| {
+            let mut regular = grid(monitor, shifted(due, -1), now);
+            let newest = regular.pop().unwrap_or(due);
+            newest == tick && run(&regular) == start.missed
+        };
+        let expected = match self.next.get(&monitor.key) {
+            Some(Next::At(due)) => settled(*due) || (tick == *due && start.missed.is_none() && paced(monitor)),
+            Some(Next::By(due)) => first <= *due || settled(*due),
+            Some(Next::Running { .. } | Next::Idle) | None => false,
+        };
+        expected && tick <= now
+    }
+
+    /// A tick without the milliseconds that tell it from the same one of a time before.
+    fn as_planned(&self, key: MonitorKey, tick: Timestamp) -> Timestamp {
+        let Some((until, times)) = self.lived.get(&key) else { return tick };
+        let planned = shifted(tick, -times);
+        if planned <= *until { planned } else { tick }
+    }
+
+    /// The timetable was told of a tick.
+    pub(crate) fn knows(&mut self, key: MonitorKey, tick: Option<Timestamp>) {
+        self.newest.extend(tick.max(self.newest.get(&key).copied()).map(|tick| (key, tick)));
+    }
+
+    /// The clock was set back; ticks up to `newest` were there before.
+    pub(crate) fn lives_again(&mut self, key: MonitorKey, newest: Timestamp) {
+        let (until, times) = self.lived.entry(key).or_insert((newest, 0));
+        (*until, *times) = ((*until).max(newest), *times + 1);
+    }
+
+    /// A check out of turn was asked for: it starts unless one is in flight or the monitor is paused. A tick that is
+    /// due already is the one that runs; else its tick is like no other.
+    pub(crate) fn asked(&mut self, key: MonitorKey, started: Option<&Start>, now: Timestamp) -> Result<(), String> {
         let next = self.next.get(&key).copied();
         match (next, started) {
-            (Some(Next::At(_) | Next::By(_)), Some(tick)) if tick >= now => {
-                self.next.insert(key, Next::Running { last: tick, again: false, paused: false });
+            (Some(Next::At(_) | Next::By(_)), Some(start)) if start.tick < now => self.started(start, now),
+            (Some(Next::At(due)), Some(start)) if due <= now => self.started(start, now),
+            (Some(Next::At(_) | Next::By(_)), Some(start)) => {
+                self.next.insert(key, Next::Running { last: start.tick, again: false, paused: false });
+                self.newest.insert(key, start.tick);
                 Ok(())
             }
             (Some(Next::Running { .. } | Next::Idle) | None, None) => Ok(()),
@@ -161,6 +196,10 @@ impl Punctual {
     }
 
     pub(crate) fn set_back(&mut self, now: Timestamp) {
+        for (key, newest) in self.newest.clone() {
+            self.lives_again(key, newest);
+            self.newest.insert(key, newest.min(now));
+        }
         for monitor in self.monitors.values() {
             let next = self.next.get(&monitor.key).and_then(|next| next.set_back(monitor, now));
             self.next.extend(next.map(|next| (monitor.key, next)));

@@ -22,6 +22,8 @@ macro_rules! store_conformance {
             results_come_in_any_order,
             what_comes_late_is_in_its_place_after_compaction_too,
             an_interval_replaces_all_that_began_later,
+            no_incident_ends_before_it_began,
+            a_clock_that_stands_in_another_age_takes_no_history,
             incidents_are_opened_once_and_closed_once,
             what_is_backfilled_replaces_the_intervals,
             a_commit_for_a_monitor_that_is_not_there_is_dropped,

@@ -48,8 +48,17 @@ pub trait Store: Catalog + Views {
 
 /// What people edit.
 pub trait Catalog: Send + Sync + 'static {
-    /// The monitors that are not removed, in their order.
-    fn known(&self) -> BoxFuture<'_, Result<Vec<Known>, StoreError>>;
+    /// Shows the monitors that are not removed one by one, in their order.
+    fn each_known<'a>(&'a self, take: &'a mut (dyn FnMut(Known) + Send)) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// All of them at once. Of 100,000 that is 100 MB.
+    fn known(&self) -> BoxFuture<'_, Result<Vec<Known>, StoreError>> {
+        Box::pin(async move {
+            let mut all = Vec::new();
+            self.each_known(&mut |known| all.push(known)).await?;
+            Ok(all)
+        })
+    }
 
     /// Applies an edit in one transaction with the state changes that follow from it. Returns the keys of
     /// [`Redefine::monitors`], in their order. A new monitor whose id and kind a removed one had gets that one's key,

@@ -15,7 +15,7 @@ use watchpost_core::{
     Change, CheckResult, ClosedWhy, Incident, IncidentId, Monitor, MonitorKey, Region, Shown, State, Timestamp,
 };
 
-use crate::rules::{Slot, assign_keys, hour_of, hours_ended_by, replaces, with_newest};
+use crate::rules::{SET_BACK_MAX, Slot, assign_keys, hour_of, hours_ended_by, replaces, with_newest};
 use crate::{Catalog, Commit, Compacted, Entry, Keep, Pruned, Redefine, Store, StoreError};
 
 /// A store in memory. Clones are handles of the same store.
@@ -231,6 +231,7 @@ impl Inner {
 fn close(incidents: &mut BTreeMap<IncidentId, Incident>, id: IncidentId, at: Timestamp, why: ClosedWhy) {
     if let Some(incident) = incidents.get_mut(&id).filter(|i| i.closed.is_none()) {
         incident.closed = Some((at, why));
+        (incident.since, incident.opened_at) = (incident.since.min(at), incident.opened_at.min(at));
     }
 }
 
@@ -251,15 +252,19 @@ impl Row {
     }
 
     fn begin(&mut self, fresh: State, at: Timestamp) {
-        self.intervals.split_off(&at);
-        if self.intervals.values().next_back() != Some(&fresh.shown()) {
+        self.cut(at);
+        if self.intervals.range(..at).next_back().map(|(_, shown)| *shown) != Some(fresh.shown()) {
             self.intervals.insert(at, fresh.shown());
         }
         self.state = fresh;
     }
 
+    fn cut(&mut self, since: Timestamp) {
+        self.intervals.retain(|from, _| *from < since || since + SET_BACK_MAX <= *from);
+    }
+
     fn show(&mut self, to: Shown, since: Timestamp) {
-        self.intervals.split_off(&since);
+        self.cut(since);
         self.intervals.insert(since, to);
     }
 
@@ -322,12 +327,13 @@ impl Store for MemoryStore {
 }
 
 impl Catalog for MemoryStore {
-    fn known(&self) -> BoxFuture<'_, Result<Vec<Known>, StoreError>> {
+    fn each_known<'a>(&'a self, take: &'a mut (dyn FnMut(Known) + Send)) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let inner = self.open()?;
             let mut rows: Vec<&Row> = inner.monitors.values().filter(|row| row.removed_at.is_none()).collect();
             rows.sort_by_key(|row| (row.position, row.known.key));
-            Ok(rows.into_iter().map(|row| row.known.clone()).collect())
+            rows.into_iter().for_each(|row| take(row.known.clone()));
+            Ok(())
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use watchpost_core::{CheckResult, MonitorKey, Region, State, Timestamp};
 
@@ -33,6 +34,10 @@ pub(crate) fn identity(row: &CheckResult) -> (Timestamp, &Region) {
 pub(crate) fn replaces(new: &CheckResult, old: &CheckResult) -> bool {
     old.is_placeholder() && !new.is_placeholder()
 }
+
+/// Intervals that begin so long after a new one are not of a time that the clock was set back from but of another age:
+/// a machine that starts in 1970 must not wipe out what is known of all years since.
+pub(crate) const SET_BACK_MAX: Duration = Duration::from_hours(48);
 
 /// Puts a result of one monitor in its place among others, which are in order. False: it changed nothing.
 pub(crate) fn merge(rows: &mut Vec<CheckResult>, new: CheckResult) -> bool {

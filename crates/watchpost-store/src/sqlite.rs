@@ -21,7 +21,7 @@ mod views;
 mod writer;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -87,9 +87,10 @@ impl SqliteStore {
     pub async fn open(options: SqliteOptions) -> Result<SqliteStore, StoreError> {
         let lock = connect::lock_folder(&options.folder)?;
         let path = options.folder.join(&options.file);
-        let mut connection = connect::writer(&path).await?;
-        connect::migrate(&mut connection, &path).await?;
-        let index = Index::load(&mut connection).await?;
+        let named = |error| in_file(&path, error);
+        let mut connection = connect::writer(&path).await.map_err(named)?;
+        connect::migrate(&mut connection, &path).await.map_err(named)?;
+        let index = Index::load(&mut connection).await.map_err(named)?;
         let shared = Arc::new(Shared {
             index: RwLock::new(index),
             readers: connect::readers(&path),
@@ -112,9 +113,10 @@ impl SqliteStore {
     pub async fn open_read_only(options: SqliteOptions) -> Result<SqliteStore, StoreError> {
         let path = options.folder.join(&options.file);
         let readers = connect::readers(&path);
-        let mut connection = readers.acquire().await.map_err(|e| connect::cannot_open(e, &path))?;
-        connect::check_schema(&mut connection, &path).await?;
-        let index = Index::load(&mut connection).await?;
+        let named = |error| in_file(&path, error);
+        let mut connection = readers.acquire().await.map_err(|e| named(connect::cannot_open(e, &path)))?;
+        connect::check_schema(&mut connection, &path).await.map_err(named)?;
+        let index = Index::load(&mut connection).await.map_err(named)?;
         drop(connection);
         let shared = Arc::new(Shared {
             index: RwLock::new(index),
@@ -196,6 +198,14 @@ impl Store for SqliteStore {
             self.shared.folder_lock.lock().unwrap_or_else(PoisonError::into_inner).take();
             closed
         })
+    }
+}
+
+/// Says which file is damaged.
+fn in_file(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Damaged(what) => StoreError::Damaged(format!("{}: {what}", path.display())),
+        other => other,
     }
 }
 

@@ -224,7 +224,7 @@ pub enum StoreError {
         pid: String,
     },
     /// The folder or file cannot be used.
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}: {source}{}", advice(source))]
     Path {
         /// The path.
         path: String,
@@ -248,4 +248,16 @@ pub enum StoreError {
     /// It was closed.
     #[error("the store is closed")]
     Closed,
+}
+
+/// What to do about a folder or file that cannot be used, where that is plain.
+fn advice(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => "; mount it for writing, or choose another folder with --data",
+        std::io::ErrorKind::PermissionDenied => {
+            "; give the account that runs watchpost the right to write there, or choose another folder with --data"
+        }
+        std::io::ErrorKind::StorageFull => "; make room",
+        _ => "",
+    }
 }

@@ -200,8 +200,9 @@ async fn a_log_row_or_a_page_that_is_not_what_was_written_is_found_at_the_start(
     store.close().await.unwrap();
     let whole = std::fs::read(&path).unwrap();
     sql(&path, "UPDATE results_log SET rows = substr(rows, 1, 40)").await.unwrap();
-    let error = open_error(folder.path()).await;
-    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    let error = open_error(folder.path()).await.to_string();
+    let advice = ["watchpost.db: row 1 of results_log", "`DELETE FROM results_log WHERE seq = 1`"];
+    assert!(advice.iter().all(|words| error.contains(words)), "{error}");
     for file in ["watchpost.db-wal", "watchpost.db-shm"] {
         let _ = std::fs::remove_file(folder.path().join(file));
     }

@@ -177,6 +177,8 @@ pub fn load(source: &Source, env: Environment<'_>) -> Result<Loaded, ConfigError
     tree.substitute(env)?;
     tree.read_secret_files(SecretFiles { is_secret: &document::is_secret, read: &read_at_most })?;
     let read = document::read(&tree)?;
+    // A tree of 100,000 monitors takes more than they do.
+    drop(tree);
     let wanted = |definition| {
         let document = Document::new(&document::document(&definition, Masking::Fingerprint));
         Wanted { definition: Arc::new(definition), document }

@@ -145,6 +145,19 @@ fn a_check_out_of_turn_keeps_the_grid_and_excludes_a_second() {
 }
 
 #[test]
+fn a_check_out_of_turn_runs_the_tick_that_is_due_already_and_passes_over_none() {
+    let mut table = Timetable::new();
+    table.put(&monitor(0, Duration::from_mins(1)), &up(0), Put::Resumed, secs(1));
+    let start = table.start_now(MonitorKey(0), secs(61)).unwrap();
+    assert_eq!((start.tick, start.late, start.missed), (secs(60), Duration::from_secs(1), None));
+    table.finished(MonitorKey(0), start.tick, &Phase::Up, secs(62));
+    let start = table.start_now(MonitorKey(0), secs(245)).unwrap();
+    let missed = Missed { first: secs(120), last: secs(180), count: 2 };
+    assert_eq!((start.tick, start.missed), (secs(240), Some(missed)));
+    assert_eq!((table.in_flight(), table.next_due()), (1, None));
+}
+
+#[test]
 fn an_edit_during_a_check_is_followed_by_a_prompt_tick_with_the_new_definition() {
     let mut table = Timetable::new();
     table.put(&monitor(0, Duration::from_mins(1)), &up(0), Put::Resumed, secs(1));
@@ -201,6 +214,26 @@ fn a_clock_set_back_does_not_stop_the_checks() {
     run(&mut table, 1, 100_000, &Phase::Up);
     table.set_back(secs(500));
     assert_eq!(run(&mut table, 500, 610, &Phase::Up), [540, 600]);
+}
+
+#[test]
+fn ticks_that_are_lived_again_differ_from_those_of_the_first_time() {
+    let mut table = Timetable::new();
+    table.put(&monitor(0, Duration::from_mins(1)), &up(0), Put::Resumed, secs(1));
+    run(&mut table, 1, 1_210, &Phase::Up);
+    let mut tick = |table: &mut Timetable, now: i64| {
+        let start = table.take_due(secs(now)).unwrap();
+        table.finished(MonitorKey(0), start.tick, &Phase::Up, secs(now));
+        assert_eq!(start.missed, None);
+        start.tick
+    };
+    let later = |seconds, millis| secs(seconds) + Duration::from_millis(millis);
+    table.set_back(secs(1_050));
+    assert_eq!([tick(&mut table, 1_080), tick(&mut table, 1_141)], [later(1_080, 1), later(1_140, 1)]);
+    table.set_back(secs(1_070));
+    assert_eq!([tick(&mut table, 1_080), tick(&mut table, 1_140)], [later(1_080, 2), later(1_140, 2)]);
+    // All three times are over.
+    assert_eq!([tick(&mut table, 1_200), tick(&mut table, 1_260)], [later(1_200, 2), later(1_260, 0)]);
 }
 
 #[test]

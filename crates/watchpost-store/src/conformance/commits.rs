@@ -164,6 +164,30 @@ pub async fn an_interval_replaces_all_that_began_later(store: &dyn Store) -> Don
     Ok(())
 }
 
+/// The clock was set back amid an outage: the incident does not end before it began.
+pub async fn no_incident_ends_before_it_began(store: &dyn Store) -> Done {
+    let keys = define(store, &["a"]).await?;
+    let key = keys[0];
+    store.commit(Commit { at: minute(9), entries: vec![going_down(key, minute(9))] }).await?;
+    store.commit(Commit { at: minute(5), entries: vec![going_up(key, minute(9), minute(5))] }).await?;
+    let incident = shows_always(store, &keys).await?.incidents[0].clone();
+    assert_eq!((incident.since, incident.opened_at), (minute(5), minute(5)));
+    assert_eq!(incident.closed, Some((minute(5), ClosedWhy::Recovered)));
+    Ok(())
+}
+
+/// A machine that starts in 1970 does not wipe out what is known of the years since.
+pub async fn a_clock_that_stands_in_another_age_takes_no_history(store: &dyn Store) -> Done {
+    let keys = define(store, &["a"]).await?;
+    let show = |to, since| Change::Shown { from: Shown::Unknown, to, since };
+    let changes = |change| Commit { at: BEGIN, entries: vec![Entry { changes: vec![change], ..entry(keys[0]) }] };
+    store.commit(changes(show(Shown::Up, minute(1)))).await?;
+    store.commit(changes(show(Shown::Down, Timestamp::EPOCH))).await?;
+    let shown: Vec<Shown> = store.intervals(None, minute(-5)).await?[&keys[0]].iter().map(|i| i.shown).collect();
+    assert_eq!(shown, [Shown::Down, Shown::Unknown, Shown::Up]);
+    Ok(())
+}
+
 /// A replay neither opens a closed incident again nor closes it at another time.
 pub async fn incidents_are_opened_once_and_closed_once(store: &dyn Store) -> Done {
     let keys = define(store, &["a"]).await?;

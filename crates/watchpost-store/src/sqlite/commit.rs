@@ -11,7 +11,7 @@ use watchpost_wire::stored::{encode_batch, reason_to_text, state_to_text};
 use super::index::{Index, read_block};
 use super::writer::{Survives, Writer};
 use super::{Shared, backend};
-use crate::rules::{hour_of, identity, merge, replaces};
+use crate::rules::{SET_BACK_MAX, hour_of, identity, merge, replaces};
 use crate::{Commit, Entry, StoreError};
 
 /// Rows of one INSERT: its parameters stay far below SQLite's limit of 32,766.
@@ -206,15 +206,16 @@ async fn write_change(
     }
 }
 
-/// Removes the intervals that begin at or after `since`.
+/// Removes the intervals that begin at or after `since`, within [`SET_BACK_MAX`].
 pub(super) async fn cut_intervals(
     connection: &mut SqliteConnection,
     monitor: MonitorKey,
     since: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM intervals WHERE monitor = ?1 AND from_at >= ?2")
+    sqlx::query("DELETE FROM intervals WHERE monitor = ?1 AND from_at >= ?2 AND from_at < ?3")
         .bind(i64::from(monitor.0))
         .bind(since.as_millis())
+        .bind((since + SET_BACK_MAX).as_millis())
         .execute(connection)
         .await
         .map(|_| ())
@@ -257,20 +258,24 @@ async fn write_incident(connection: &mut SqliteConnection, incident: &Incident) 
     .map_err(backend)
 }
 
+/// Closes an incident. None ends before it began, also when the clock was set back meanwhile.
 async fn close(
     connection: &mut SqliteConnection,
     incident: IncidentId,
     at: Timestamp,
     why: ClosedWhy,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE incidents SET closed_at = ?2, closed_why = ?3 WHERE id = ?1 AND closed_at IS NULL")
-        .bind(incident.number().cast_signed())
-        .bind(at.as_millis())
-        .bind(why.as_str())
-        .execute(connection)
-        .await
-        .map(|_| ())
-        .map_err(backend)
+    sqlx::query(
+        "UPDATE incidents SET closed_at = ?2, closed_why = ?3, since = min(since, ?2), opened_at = min(opened_at, ?2)
+         WHERE id = ?1 AND closed_at IS NULL",
+    )
+    .bind(incident.number().cast_signed())
+    .bind(at.as_millis())
+    .bind(why.as_str())
+    .execute(connection)
+    .await
+    .map(|_| ())
+    .map_err(backend)
 }
 
 /// Brings memory up to what is durable now.

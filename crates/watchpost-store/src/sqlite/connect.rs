@@ -30,6 +30,10 @@ const READER_CACHE_KIB: &str = "-2048";
 /// The write-ahead log shrinks to this many bytes after it has been emptied.
 const WAL_KEPT_BYTES: &str = "16777216";
 
+/// `SQLITE_IOERR`
+const IO_ERROR: u32 = 10;
+/// `SQLITE_FULL`
+const FULL: u32 = 13;
 /// `SQLITE_CANTOPEN`
 const CANNOT_OPEN: u32 = 14;
 /// `SQLITE_CORRUPT`
@@ -110,6 +114,11 @@ pub(super) fn cannot_open(error: sqlx::Error, path: &Path) -> StoreError {
         (Some(CANNOT_OPEN), error) => {
             StoreError::Path { path: path.display().to_string(), source: std::io::Error::other(error) }
         }
+        (Some(IO_ERROR | FULL), error) => {
+            // The files beside the database are made anew at each opening, which takes some kilobytes.
+            let cause = format!("{error}; if its disk is full, which watchpost doctor tells, make room");
+            StoreError::Path { path: path.display().to_string(), source: std::io::Error::other(cause) }
+        }
         (_, sqlx::Error::Io(source)) => StoreError::Path { path: path.display().to_string(), source },
         (_, error) => backend(error),
     }
@@ -135,7 +144,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, path: &Path) -> R
             .await
             .map_err(backend)?;
         if foreign > 0 {
-            return Err(StoreError::Damaged(format!("{} belongs to another program", path.display())));
+            return Err(StoreError::Damaged("it belongs to another program".to_owned()));
         }
     }
     Migrator::with_migrations(migrations()).run_direct(None, connection, false).await.map_err(|e| match e {

@@ -56,9 +56,10 @@ impl Index {
     async fn load_monitors(&mut self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         let mut rows = sqlx::query(
             "SELECT m.key, m.removed_at IS NOT NULL, s.state, s.last_tick, s.newest_hour
-             FROM monitors m JOIN states s ON s.monitor = m.key",
+             FROM monitors m JOIN states s ON s.monitor = m.key ORDER BY m.key",
         )
         .fetch(connection);
+        let mut monitors = Vec::new();
         while let Some(row) = rows.try_next().await.map_err(backend)? {
             let key = key_from(row.get(0))?;
             let newest: Option<i64> = row.get(3);
@@ -69,8 +70,10 @@ impl Index {
                 newest: newest.map(Timestamp::from_millis),
                 tail: Tail::new(key, row.get(4)),
             };
-            self.monitors.insert(key, held);
+            monitors.push((key, held));
         }
+        // Built at once its nodes are full; one by one would leave half of each empty.
+        self.monitors = monitors.into_iter().collect();
         Ok(())
     }
 
@@ -87,7 +90,7 @@ impl Index {
         let mut rows = sqlx::query("SELECT seq, hour, rows FROM results_log ORDER BY seq").fetch(connection);
         while let Some(row) = rows.try_next().await.map_err(backend)? {
             let (seq, hour): (i64, i64) = (row.get(0), row.get(1));
-            for result in decode_batch(row.get(2)).map_err(unreadable)? {
+            for result in decode_batch(row.get(2)).map_err(|e| damaged_row(seq, unreadable(e)))? {
                 self.add_result(&result)?;
             }
             self.logged(hour, seq);
@@ -147,6 +150,16 @@ impl Index {
             None => self.monitors.iter().filter(|(_, held)| !held.removed).map(|(key, _)| *key).collect(),
             Some(keys) => keys.into_iter().filter(|key| self.monitors.contains_key(key)).collect(),
         }
+    }
+}
+
+/// Names the row of the log, which is all that is lost when it is taken out.
+fn damaged_row(seq: i64, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Damaged(what) => StoreError::Damaged(format!(
+            "row {seq} of results_log: {what}; the results of that moment are all that is lost with              `sqlite3 watchpost.db 'DELETE FROM results_log WHERE seq = {seq}'`, or"
+        )),
+        other => other,
     }
 }
 

@@ -177,12 +177,14 @@ async fn begin_interval(
     at: Timestamp,
 ) -> Result<(), StoreError> {
     cut_intervals(connection, monitor, at).await?;
-    let last: Option<String> =
-        sqlx::query_scalar("SELECT shown FROM intervals WHERE monitor = ?1 ORDER BY from_at DESC LIMIT 1")
-            .bind(i64::from(monitor.0))
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(backend)?;
+    let last: Option<String> = sqlx::query_scalar(
+        "SELECT shown FROM intervals WHERE monitor = ?1 AND from_at < ?2 ORDER BY from_at DESC LIMIT 1",
+    )
+    .bind(i64::from(monitor.0))
+    .bind(at.as_millis())
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(backend)?;
     if last.as_deref() == Some(shown.as_str()) {
         return Ok(());
     }
@@ -196,22 +198,25 @@ fn redefine_index(index: &mut Index, edit: &Redefine, redefined: &Redefined) {
             held.definition = None;
         }
     }
+    let mut added = BTreeMap::new();
     for (key, (_, wanted)) in redefined.keys.iter().zip(&edit.monitors) {
-        let fresh = redefined.fresh.get(key);
-        let state = || fresh.cloned().unwrap_or_else(|| State::fresh(wanted.definition.active, edit.at));
-        let held = index.monitors.entry(*key).or_insert_with(|| Held {
-            removed: false,
-            definition: None,
-            state: state(),
-            newest: None,
-            tail: Tail::new(*key, None),
-        });
-        if let Some(fresh) = fresh {
-            held.state = fresh.clone();
+        let definition = Arc::new(Monitor { key: *key, definition: Arc::clone(&wanted.definition) });
+        let fresh = redefined.fresh.get(key).cloned();
+        match index.monitors.get_mut(key) {
+            Some(held) => {
+                held.removed = false;
+                held.definition = Some(definition);
+                held.state = fresh.unwrap_or_else(|| held.state.clone());
+            }
+            None => {
+                let state = fresh.unwrap_or_else(|| State::fresh(definition.active, edit.at));
+                let tail = Tail::new(*key, None);
+                added.insert(*key, Held { removed: false, definition: Some(definition), state, newest: None, tail });
+            }
         }
-        held.removed = false;
-        held.definition = Some(Arc::new(Monitor { key: *key, definition: Arc::clone(&wanted.definition) }));
     }
+    // Appended at once they fill the tree's nodes; one by one would leave half of each empty.
+    index.monitors.append(&mut added);
     // Those that the edit does not name keep their place, as in the file: by position, then by key.
     let mut order: Vec<(usize, MonitorKey)> = redefined.keys.iter().copied().enumerate().collect();
     let named: std::collections::BTreeSet<MonitorKey> = redefined.keys.iter().copied().collect();
@@ -224,7 +229,7 @@ fn redefine_index(index: &mut Index, edit: &Redefine, redefined: &Redefined) {
 }
 
 impl Catalog for SqliteStore {
-    fn known(&self) -> BoxFuture<'_, Result<Vec<Known>, StoreError>> {
+    fn each_known<'a>(&'a self, take: &'a mut (dyn FnMut(Known) + Send)) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             self.check_open()?;
             let mut rows = sqlx::query(
@@ -232,9 +237,8 @@ impl Catalog for SqliteStore {
                  WHERE removed_at IS NULL ORDER BY position, key",
             )
             .fetch(&self.shared.readers);
-            let mut known = Vec::new();
             while let Some(row) = rows.try_next().await.map_err(backend)? {
-                known.push(Known {
+                take(Known {
                     key: key_from(row.get(0))?,
                     id: MonitorId::new(row.get(1)),
                     kind: row.get(2),
@@ -243,7 +247,7 @@ impl Catalog for SqliteStore {
                     document: document_from_text(row.get(5)).map_err(unreadable)?,
                 });
             }
-            Ok(known)
+            Ok(())
         })
     }
 
