@@ -9,7 +9,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 DASHBOARD_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -path dashboard/dist -prune \
 	-o -path dashboard/e2e -prune -o -type f -print)
 
-.PHONY: build run test bench clean help
+MINUTES ?= 60
+
+.PHONY: build run test soak bench package clean help
 
 build: dashboard/dist/index.html ## Build target/release/watchpost, with the dashboard in it
 	@scripts/setup.sh build
@@ -31,9 +33,18 @@ test: ## Everything that must hold before a change lands; installs the test tool
 	@scripts/setup.sh test
 	cargo xtask ci
 
-bench: ## Measure what checks cost
-	@scripts/setup.sh build
-	cargo xtask bench
+soak: dashboard/dist/index.html ## Everything at once for MINUTES=60, then 100 kills; prints a summary
+	@scripts/setup.sh test
+	WATCHPOST_SOAK_MINUTES=$(MINUTES) WATCHPOST_KILLS=100 cargo nextest run --profile soak --locked --package watchpost \
+		--test it --no-capture -E 'test(/^soak::/) or test(/^crash::/)'
+
+bench: dashboard/dist/index.html ## Measure what Watchpost costs beside its peers, and write docs/benchmarks.md
+	@scripts/setup.sh bench
+	cargo xtask bench --write
+
+package: build ## Make target/package/watchpost_*.deb
+	@scripts/setup.sh package
+	scripts/package.sh release
 
 clean: ## Remove what was built; ./data stays
 	cargo clean

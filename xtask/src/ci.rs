@@ -51,6 +51,7 @@ const STEPS: &[Step] = &[
     Step { name: "generated", run: generated },
     Step { name: "sim", run: sim },
     Step { name: "e2e", run: e2e },
+    Step { name: "package", run: package },
     Step { name: "deny", run: deny },
     Step { name: "shear", run: shear },
 ];
@@ -198,6 +199,12 @@ fn browser() -> anyhow::Result<PathBuf> {
     let given = std::env::var_os("CHROMIUM").map(PathBuf::from);
     let names = ["chromium", "chromium-browser", "google-chrome"];
     given.or_else(|| names.into_iter().find_map(run::which)).context("no Chromium; run scripts/setup.sh test")
+}
+
+/// The package on a clean system; where that cannot be made, the script says why and it is skipped.
+fn package(place: &Place) -> anyhow::Result<Said> {
+    let mut script = Command::new(place.root.join("scripts/test-package.sh"));
+    run::check_and_find(script.env("CARGO_TARGET_DIR", &place.target), "skipped:")
 }
 
 fn deny(_: &Place) -> anyhow::Result<Said> {

@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 mod cli_reference;
+mod manual;
+pub(crate) mod pages;
 
 /// A generated file, from the root, and what shall be in it.
 struct Generated {

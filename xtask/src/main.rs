@@ -1,6 +1,6 @@
 //! The project's own tasks. `cargo xtask --help` lists them; `make test` runs `ci`.
 //!
-//! Tasks that need Watchpost itself compiled (`gen`, `sim`) are behind the feature `product`. Asked for one of them
+//! Tasks that need Watchpost itself compiled (`gen`, `pages`, `sim`) are behind the feature `product`. Asked for one of them
 //! without it, xtask runs itself again with it, so that `cargo xtask gen` always works.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
@@ -33,11 +33,13 @@ enum Task {
     Tidy,
     /// Write the generated files: OpenAPI, JSON Schema, command-line reference.
     Gen(GenArgs),
+    /// Write man pages and completions into a folder, for packages.
+    Pages(PagesArgs),
     /// Run the seeded simulation.
     Sim(SimArgs),
     /// Serve the loopback services that examples/first-run.yml watches, until stopped.
     Demo,
-    /// Measure what checks cost; prints a table.
+    /// Measure what Watchpost costs beside its peers; prints a table.
     Bench(BenchArgs),
 }
 
@@ -46,6 +48,12 @@ struct GenArgs {
     /// Change nothing; fail when a file would change.
     #[arg(long)]
     check: bool,
+}
+
+#[derive(Args)]
+struct PagesArgs {
+    /// The folder; what it has of an earlier time is replaced.
+    to: std::path::PathBuf,
 }
 
 #[derive(Args)]
@@ -80,9 +88,11 @@ fn run_task(task: Task) -> anyhow::Result<()> {
         Task::Ci(args) => ci::run(&args),
         Task::Tidy => tidy::run(&run::root()?),
         Task::Gen(args) => gen_task(&args),
+        Task::Pages(args) => pages_task(&args),
         Task::Sim(args) => sim_task(&args),
         Task::Demo => demo::run(),
         Task::Bench(args) => {
+            run::check(&mut run::cargo(&["build", "--release", "--locked", "--package", "watchpost"]))?;
             let mut cargo = run::cargo(&["run", "--release", "--locked", "--package", "bench", "--"]);
             run::check(cargo.args(args.rest))
         }
@@ -92,6 +102,11 @@ fn run_task(task: Task) -> anyhow::Result<()> {
 #[cfg(feature = "product")]
 fn gen_task(args: &GenArgs) -> anyhow::Result<()> {
     generate::run(&run::root()?, args.check)
+}
+
+#[cfg(feature = "product")]
+fn pages_task(args: &PagesArgs) -> anyhow::Result<()> {
+    generate::pages::write(&run::root()?, &args.to)
 }
 
 #[cfg(feature = "product")]
@@ -106,6 +121,11 @@ fn gen_task(args: &GenArgs) -> anyhow::Result<()> {
         again.arg("--check");
     }
     run::check(&mut again)
+}
+
+#[cfg(not(feature = "product"))]
+fn pages_task(args: &PagesArgs) -> anyhow::Result<()> {
+    run::check(with_product(&["pages"]).arg(&args.to))
 }
 
 #[cfg(not(feature = "product"))]

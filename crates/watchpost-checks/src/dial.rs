@@ -131,12 +131,36 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // The request goes out at once, in one piece or two.
     socket.set_nodelay(true)?;
-    socket.connect(address).await
+    let stream = socket.connect(address).await?;
+    to_somebody_else(stream, address)
+}
+
+/// A port of this machine that nobody listens on may be the one that the system gives our own end: then we are connected
+/// to ourselves (RFC 9293, section 3.5, simultaneous open), and nobody else was there.
+fn to_somebody_else(stream: TcpStream, address: SocketAddr) -> io::Result<TcpStream> {
+    if stream.local_addr()? != address {
+        return Ok(stream);
+    }
+    // Reset, so that the service finds its port free when it comes back.
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    Err(io::ErrorKind::ConnectionRefused.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_connection_to_ourselves_is_a_refusal_and_gives_the_port_back() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let stream = socket.connect(address).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), stream.local_addr().unwrap());
+        let error = to_somebody_else(stream, address).unwrap_err();
+        assert_eq!(failure::of_io(&error, false).word(), "refused");
+        std::net::TcpListener::bind(address).expect("the port is free again");
+    }
 
     #[test]
     fn ip_versions_take_turns_beginning_with_the_first() {

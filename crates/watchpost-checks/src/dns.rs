@@ -92,13 +92,31 @@ pub(crate) async fn check(cx: &mut Context<'_>, spec: &DnsSpec) -> Result<(), St
         }
     }
     let answer = last?;
+    cx.seen.dns = Some(told(&answer, record));
+    Ok(())
+}
+
+/// What an answer says, as far as it is kept.
+fn told(answer: &Message, record: RecordType) -> DnsSeen {
     let wanted = |r: &&Record| r.record_type() == record && r.dns_class == DNSClass::IN && !is_empty(&r.data);
     let of_type = answer.answers.iter().filter(wanted);
-    cx.seen.dns = Some(DnsSeen {
+    DnsSeen {
         rcode: mnemonic(answer.metadata.response_code),
         answers: of_type.take(ANSWERS_MAX).map(|r| presentation(&r.data)).collect(),
-    });
-    Ok(())
+    }
+}
+
+/// The question that a check asks, for [`crate::fuzz`].
+pub(crate) fn question(spec: &DnsSpec) -> Option<Vec<u8>> {
+    Some(Question::new(name_of(spec).ok()?, record_type(spec.record)).ok()?.bytes)
+}
+
+/// What some bytes say to the question of that number, for [`crate::fuzz`].
+pub(crate) fn read(spec: &DnsSpec, id: u16, bytes: &[u8]) -> Option<DnsSeen> {
+    let mut question = Question::new(name_of(spec).ok()?, record_type(spec.record)).ok()?;
+    question.message.metadata.id = id;
+    let answer = Message::from_vec(bytes).ok()?;
+    question.fits(&answer).then(|| told(&answer, record_type(spec.record)))
 }
 
 /// Answers with which a resolver would turn to its next server.

@@ -7,7 +7,7 @@
 mod exchange;
 mod paced;
 mod redirect;
-mod request;
+pub(crate) mod request;
 
 use ::http::StatusCode;
 use ::http::response::Parts;
@@ -24,9 +24,10 @@ use crate::context::{Context, Stop};
 use crate::dial;
 use crate::failure::{self, Cause};
 use crate::tls::{self, Alpn, Handshake};
-use exchange::{Exchange, Protocol};
+use exchange::Exchange;
+pub(crate) use exchange::Protocol;
 use paced::{Io, Paced};
-use redirect::{Hop, Next};
+pub(crate) use redirect::{Hop, Next};
 
 pub(crate) async fn check(cx: &mut Context<'_>, spec: &HttpSpec, keep_body: bool) -> Result<(), Stop> {
     let job = Job { spec, keep_body };

@@ -3,7 +3,7 @@
 //! One socket per IP version serves all checks. Every request carries a token of its own in its payload, so two
 //! monitors of one host cannot take each other's replies, and nobody who has not seen the request can answer it.
 
-mod packet;
+pub(crate) mod packet;
 mod socket;
 
 use std::net::IpAddr;

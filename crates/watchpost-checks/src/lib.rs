@@ -10,6 +10,8 @@ mod context;
 mod dial;
 mod dns;
 mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod http;
 mod icmp;

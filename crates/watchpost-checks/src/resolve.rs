@@ -24,6 +24,7 @@ use watchpost_core::observe::FailureKind;
 use watchpost_core::spec::IpVersion;
 
 use crate::failure::{self, Cause};
+pub(crate) use system::Hosts;
 use system::System;
 
 /// An answer is used at least so long: a TTL of 0 must not make a query per check and second.

@@ -28,10 +28,10 @@ use crate::context::{Context, Stop};
 use crate::dial;
 use crate::failure::{self, Cause};
 use crate::resolve::ascii_host;
-use facts::Facts;
 use verify::{Recorder, Verifier};
 
-pub(crate) use verify::problem_of;
+pub(crate) use facts::Facts;
+pub(crate) use verify::{Shown, problem_of};
 
 /// Saying goodbye takes at most so long; the peer's answer is not waited for.
 const GOODBYE_MAX: Duration = Duration::from_millis(50);

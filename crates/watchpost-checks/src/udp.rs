@@ -129,7 +129,12 @@ pub(crate) async fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
     };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(address).await?;
-    Ok(socket)
+    to_somebody_else(socket, address)
+}
+
+/// When the system gives us the very port that is asked, nobody else has it, and we would hear ourselves.
+fn to_somebody_else(socket: UdpSocket, address: SocketAddr) -> io::Result<UdpSocket> {
+    if socket.local_addr()? == address { Err(io::ErrorKind::ConnectionRefused.into()) } else { Ok(socket) }
 }
 
 /// Silence: one of the silent addresses has to answer a ping.
@@ -161,4 +166,18 @@ async fn decide_by_echo(cx: &mut Context<'_>, silent: &[SocketAddr]) -> Result<(
     }
     cx.seen.udp = Some(UdpSeen::Silent { ping });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_would_hear_itself_is_a_refusal() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        socket.connect(address).await.unwrap();
+        let error = to_somebody_else(socket, address).unwrap_err();
+        assert_eq!(failure::of_io(&error, false).word(), "refused");
+    }
 }

@@ -28,7 +28,7 @@ pub(crate) fn definition(spec: Spec, expect: Expect) -> Definition {
         group: None,
         tags: Vec::new(),
         spec,
-        expect,
+        expect: expect.into(),
         schedule: Schedule::Every(Duration::from_secs(60)),
         pace: Pace::default(),
         thresholds: Thresholds::default(),

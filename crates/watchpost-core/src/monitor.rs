@@ -126,7 +126,7 @@ pub struct Definition {
     /// What is checked.
     pub spec: Spec,
     /// What is expected of it.
-    pub expect: Expect,
+    pub expect: Arc<Expect>,
     /// When it is due.
     pub schedule: Schedule,
     /// How fast it is checked while it fails.

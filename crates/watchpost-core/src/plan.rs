@@ -3,7 +3,7 @@
 //! A rename is not a removal and an addition: a monitor whose id changed but whose target (or, failing that, whose name)
 //! did not is the same monitor, and keeps its history.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -137,7 +137,7 @@ pub fn plan(known: Vec<Known>, wanted: Vec<Wanted>) -> Plan {
 pub struct Planner {
     plan: Plan,
     /// The wanted ones that have not met a known one, by id, each with its place.
-    wanted: HashMap<MonitorId, (usize, Wanted)>,
+    wanted: BTreeMap<MonitorId, (usize, Wanted)>,
     /// The known ones whose id is not wanted.
     left: BTreeMap<MonitorId, Known>,
 }

@@ -10,7 +10,7 @@ use watchpost_core::plan::{Plan, Planner, Wanted};
 use watchpost_core::ports::{BoxFuture, CheckNow, CheckNowError, CheckedNow, Clock, EngineHealth, Health, Publish};
 use watchpost_store::{Store, StoreError};
 
-use crate::drive::{Drive, Input, Work};
+use crate::drive::{DRAIN_MAX, Drive, Input, Work};
 use crate::pulse::Pulse;
 use crate::recorder::Recorder;
 use crate::retain;
@@ -21,6 +21,9 @@ use crate::wakes::Wakes;
 
 /// Inputs besides the checks' ends that may wait: requests to check now, and edits.
 const REQUESTS_MAX: usize = 256;
+/// A stop takes this long at most: the drain, and some time for a store that is slow to close. One that never answers, as
+/// when memory has run out, must not keep the process.
+pub const STOP_MAX: Duration = DRAIN_MAX.saturating_mul(3);
 
 /// What an engine is made of.
 pub struct Parts {
@@ -132,11 +135,12 @@ impl Engine {
         answer.await.map_err(|_| ApplyError::Stopping)
     }
 
-    /// Stops: no new checks, those in flight end, everything is written. Bounded by twice
-    /// [`crate::drive::DRAIN_MAX`].
+    /// Stops: no new checks, those in flight end, everything is written. Bounded by [`STOP_MAX`].
     pub async fn stop(&self) {
         self.supervisor.stop();
-        self.supervisor.stopped().await;
+        if tokio::time::timeout(STOP_MAX, self.supervisor.stopped()).await.is_err() {
+            tracing::error!("the store does not answer; stopping without it");
+        }
     }
 
     /// Resolves with the name of a station that panicked: the process should end then.

@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 use watchpost_checks::Check;
-use watchpost_core::expect::Expect;
 use watchpost_core::monitor::{Pace, Source, Thresholds};
 use watchpost_core::observe::{End, Failure, FailureKind};
 use watchpost_core::plan::{Document, Wanted};
@@ -113,7 +112,7 @@ fn wanted(id: &str, every: Duration) -> Wanted {
             expect: None,
             ip: IpVersion::Any,
         }),
-        expect: Expect::default(),
+        expect: Arc::default(),
         schedule: Schedule::Every(every),
         pace: Pace::default(),
         thresholds: Thresholds { fail_after: NonZeroU32::MIN, recover_after: NonZeroU32::MIN },

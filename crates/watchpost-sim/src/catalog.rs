@@ -148,7 +148,7 @@ fn wanted(line: &Line) -> Wanted {
         group: None,
         tags: Vec::new(),
         spec,
-        expect: Expect { latency, ..Expect::default() },
+        expect: Arc::new(Expect { latency, ..Expect::default() }),
         schedule,
         pace: Pace { retry: line.retry.map(Duration::from_secs), while_down: line.while_down.map(Duration::from_secs) },
         thresholds: Thresholds { fail_after: times(line.fail_after), recover_after: times(line.recover_after) },

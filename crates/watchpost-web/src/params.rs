@@ -1,6 +1,7 @@
 //! What callers send: query parameters, ids in paths, cursors, and bodies where none is needed.
 
 use std::convert::Infallible;
+use std::error::Error;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::PathRejection;
@@ -138,7 +139,7 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
 
     async fn from_request(request: Request<Body>, _state: &S) -> Result<NoBody, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = to_bytes(body, BODY_MAX).await.map_err(|_| too_large())?;
+        let bytes = to_bytes(body, BODY_MAX).await.map_err(|error| unread(&error))?;
         if bytes.is_empty() {
             return Ok(NoBody);
         }
@@ -161,6 +162,16 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
             }
             Err(error) => Err(Problem::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"))),
         }
+    }
+}
+
+/// A body that is too large, or that its sender did not send as it said: of that, hyper complains.
+fn unread(error: &axum::Error) -> Problem {
+    let first: Option<&(dyn Error + 'static)> = error.source();
+    let mut causes = std::iter::successors(first, |cause| (*cause).source());
+    match causes.any(|cause| cause.is::<hyper::Error>()) {
+        true => Problem::new(StatusCode::BAD_REQUEST, "the body broke off, or is not coded as its headers say"),
+        false => too_large(),
     }
 }
 

@@ -71,7 +71,13 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
-        tracing::error!(error = &error as &dyn std::error::Error, "a page could not be read from the store");
+        match error {
+            // Whoever asks while we stop is told so; nothing is wrong.
+            StoreError::Closed => tracing::debug!("a page was asked for after the store was closed for the stop"),
+            ref error => {
+                tracing::error!(error = error as &dyn std::error::Error, "a page could not be read from the store");
+            }
+        }
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     }
 }

@@ -3,6 +3,8 @@
 //! The accept loop is our own, because `axum::serve` sets no limits. HTTP/2 without TLS is not spoken: no browser does,
 //! and finding out which one a peer speaks would let it hold a connection without a deadline.
 
+mod idle;
+
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
@@ -18,9 +20,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+
+use idle::{Answering, Idle, Leaving, Peer};
 
 /// Bytes of a request's head.
 const HEAD_MAX: usize = 32 * 1024;
@@ -28,11 +33,16 @@ const HEAD_MAX: usize = 32 * 1024;
 const FIELDS_MAX: usize = 100;
 /// A pause after accept fails, as it does when file handles run out: trying at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// While all places are taken and nobody has been idle for long, there is a look for who is so often.
+const ROOM_PAUSE: Duration = Duration::from_millis(20);
+/// Who has to make room may take what was sent to it for so long.
+const LET_GO_MAX: Duration = Duration::from_secs(1);
 
 /// The limits of [`serve`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections open at once over all listeners; more wait in the kernel's queue until one closes.
+    /// Connections open at once over all listeners. For more, those that have been idle longest are closed; while none
+    /// is idle, more wait in the kernel's queue.
     pub connections: usize,
     /// How long a peer may take to send a request's head, and how long an idle connection is kept.
     pub head: Duration,
@@ -77,6 +87,7 @@ pub async fn serve_within(
         router,
         stop: stop.clone(),
         places: Arc::new(Semaphore::new(limits.connections)),
+        idle: Arc::default(),
         connections: TaskTracker::new(),
         cut: CancellationToken::new(),
     });
@@ -103,6 +114,7 @@ struct Server {
     stop: CancellationToken,
     /// A place per connection.
     places: Arc<Semaphore>,
+    idle: Arc<Idle>,
     connections: TaskTracker,
     /// Ends connections at once.
     cut: CancellationToken,
@@ -113,7 +125,7 @@ impl Server {
         loop {
             // The place comes first: without one, peers wait in the kernel's queue.
             let next = async {
-                let place = Arc::clone(&self.places).acquire_owned().await.ok()?;
+                let place = self.place().await?;
                 Some((place, listener.accept().await))
             };
             let accepted = tokio::select! {
@@ -134,12 +146,28 @@ impl Server {
         }
     }
 
+    /// A place for the next connection; somebody idle makes room when there is none. `None` when there never will be.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+                return Some(place);
+            }
+            self.idle.make_room();
+            let free = Arc::clone(&self.places).acquire_owned();
+            if let Ok(place) = tokio::time::timeout(ROOM_PAUSE, free).await {
+                return place.ok();
+            }
+        }
+    }
+
     async fn connection(self: Arc<Server>, stream: TcpStream, _place: OwnedSemaphorePermit) {
         prepare(&stream, self.limits.unread);
-        let router = self.router.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let router = router.clone();
-            async move { Ok::<_, Infallible>(answer(router, request).await) }
+        let peer = self.idle.enter();
+        // Declared first, so it goes last: after the connection and all that is under way on it.
+        let _leaving = Leaving(Arc::clone(&peer));
+        let service = service_fn({
+            let (router, peer) = (self.router.clone(), Arc::clone(&peer));
+            move |request: Request<Incoming>| answer(router.clone(), request, Arc::clone(&peer))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -148,11 +176,16 @@ impl Server {
             .max_headers(FIELDS_MAX)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
-        let mut stopping = false;
+        let (mut stopping, mut let_go) = (false, None);
         loop {
             tokio::select! {
                 biased;
                 () = self.cut.cancelled() => return,
+                () = peer.let_go.cancelled(), if let_go.is_none() => {
+                    let_go = Some(Instant::now() + LET_GO_MAX);
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = at(let_go) => return,
                 () = self.stop.cancelled(), if !stopping => {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
@@ -168,10 +201,21 @@ impl Server {
     }
 }
 
-async fn answer(router: Router, request: Request<Incoming>) -> axum::response::Response {
-    match router.oneshot(request.map(Body::new)).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    peer: Arc<Peer>,
+) -> Result<http::Response<Answering>, Infallible> {
+    let working = peer.work();
+    let response = router.oneshot(request.map(Body::new)).await?;
+    Ok(response.map(|body| Answering { body, _working: working }))
+}
+
+/// Resolves then; never without a time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -233,21 +233,23 @@ pub struct Configuration {
     /// Everything but the monitors.
     pub settings: Settings,
     /// The monitors, in the order written. Their ids are unique.
-    pub monitors: Vec<Definition>,
+    pub monitors: Vec<Arc<Definition>>,
 }
 
-/// Reads a whole configuration.
+/// Reads a whole configuration. The tree's monitors go as they are read: of 100,000 they and their tree at once would
+/// take twice the memory.
 ///
 /// # Errors
 /// Everything that is wrong with it: at least one problem for each broken monitor and section.
-pub fn read(tree: &Tree) -> Result<Configuration, Problems> {
+pub fn read(mut tree: Tree) -> Result<Configuration, Problems> {
     let reader = Reader::new(SHAPES);
-    if let Some(monitors) = tree.root.get("monitors") {
-        reader.skip(monitors);
+    let monitors = tree.take("monitors");
+    if let Some(nothing) = tree.root.get("monitors") {
+        reader.skip(nothing);
     }
     let head: Document = reader.read_rest(&tree.root).unwrap_or_default();
-    let settings = settings::convert(&head, tree, &reader);
-    let monitors = read_monitors(tree, &settings.defaults, &reader);
+    let settings = settings::convert(&head, &tree, &reader);
+    let monitors = read_monitors(monitors, &mut tree, &settings.defaults, &reader);
     let problems = reader.into_problems();
     match problems.is_empty() {
         true => Ok(Configuration { settings, monitors }),
@@ -255,23 +257,28 @@ pub fn read(tree: &Tree) -> Result<Configuration, Problems> {
     }
 }
 
-fn read_monitors(tree: &Tree, defaults: &Defaults, reader: &Reader) -> Vec<Definition> {
-    let Some(list) = tree.root.get("monitors").filter(|list| !list.is_null()) else { return Vec::new() };
-    let Value::List(nodes) = &list.value else {
+fn read_monitors(list: Option<Node>, tree: &mut Tree, defaults: &Defaults, reader: &Reader) -> Vec<Arc<Definition>> {
+    let Some(list) = list.filter(|list| !list.is_null()) else { return Vec::new() };
+    let Value::List(nodes) = list.value else {
         reader.report(Problem::at(list.place, "expected a list of monitors, each beginning with `- `".to_owned()));
         return Vec::new();
     };
     let mut ids: HashMap<String, Place> = HashMap::with_capacity(nodes.len());
     let mut paths: HashMap<u32, Arc<str>> = HashMap::new();
-    let mut monitors = Vec::with_capacity(nodes.len());
+    let mut monitors: Vec<Arc<Definition>> = Vec::with_capacity(nodes.len());
     for node in nodes {
+        tree.remember_secrets(&node, &is_hidden);
         if reader.is_full() {
-            break;
+            continue;
         }
-        let Some(doc) = reader.read::<MonitorDoc>(node) else { continue };
+        let Some(doc) = reader.read::<MonitorDoc>(&node) else { continue };
         let path = paths.entry(node.place.file).or_insert_with(|| tree.sources.path(node.place));
         let source = Source::File { path: path.clone(), line: node.place.line };
-        let Some(definition) = convert::definition(&doc, node, (defaults, source), reader) else { continue };
+        let Some(mut definition) = convert::definition(&doc, &node, (defaults, source), reader) else { continue };
+        // Most monitors expect what their neighbour does: of many, that would be a quarter of what they take.
+        if let Some(before) = monitors.last().filter(|before| before.expect == definition.expect) {
+            definition.expect = Arc::clone(&before.expect);
+        }
         let place = node.entry("id").or(node.entry("name")).map_or(node.place, |entry| entry.value.place);
         match ids.entry(definition.id.as_str().to_owned()) {
             std::collections::hash_map::Entry::Occupied(first) => {
@@ -284,7 +291,7 @@ fn read_monitors(tree: &Tree, defaults: &Defaults, reader: &Reader) -> Vec<Defin
             }
             std::collections::hash_map::Entry::Vacant(free) => {
                 free.insert(place);
-                monitors.push(definition);
+                monitors.push(Arc::new(definition));
             }
         }
     }
@@ -320,11 +327,11 @@ pub fn is_secret(path: &[&str], key: &str) -> bool {
     }
 }
 
-/// Whether a value is left out when a line is shown. Of a URL only the password is. Of credentials all is: a password
-/// that stands in the wrong place is one still.
+/// Whether a value is left out when a line is shown. Of a URL only the password is. Of credentials and headers all
+/// is: a password that stands in the wrong place is one still.
 fn is_hidden(path: &[&str], key: &str) -> bool {
     match path {
-        [.., "http"] if key == "auth" => true,
+        [.., "http"] if key == "auth" || key == "headers" => true,
         _ => key != "url" && is_secret(path, key),
     }
 }

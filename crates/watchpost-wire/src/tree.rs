@@ -284,6 +284,22 @@ impl Tree {
         });
         Problems::new(list, sources)
     }
+
+    /// Takes the value of a key at the top out of the tree, which has nothing there afterwards.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Node> {
+        let Value::Map(entries) = &mut self.root.value else { return None };
+        let entry = entries.iter_mut().find(|entry| &*entry.key == key)?;
+        let nothing = Node { place: entry.value.place, value: Value::Map(Vec::new()) };
+        Some(std::mem::replace(&mut entry.value, nothing))
+    }
+
+    /// Remembers what is secret in a part that was taken out, so that it may go and still is left out of shown lines.
+    pub(crate) fn remember_secrets(&mut self, taken: &Node, is_secret: &dyn Fn(&[&str], &str) -> bool) {
+        let secrets = &mut self.sources.secrets;
+        find_secrets(taken, &mut Vec::new(), is_secret, &mut |place| {
+            secrets.insert(place);
+        });
+    }
 }
 
 /// Tells where the scalars are that a secret key holds, however they are nested.
@@ -340,7 +356,13 @@ fn parse_one(input: &Input, sources: &mut Sources, nodes: &mut usize) -> Result<
             return Err(vec![problem]);
         }
     };
-    sources.add(&input.path, text);
+    match input.format {
+        // A carriage return alone ends a line, too (YAML 1.2 section 5.4), and places are counted so.
+        Format::Yaml if text.contains('\r') => {
+            sources.add(&input.path, &text.replace("\r\n", "\n").replace('\r', "\n"))
+        }
+        Format::Yaml | Format::Json | Format::Toml => sources.add(&input.path, text),
+    };
     let mut budget = Budget { nodes: *nodes, expanded: 0 };
     let root = match input.format {
         Format::Yaml => yaml::parse(text, file, &mut budget).map_err(|p| vec![p])?,

@@ -45,7 +45,7 @@ fn every_example_loads() {
         tree.substitute(&|_| None).unwrap_or_else(|problems| panic!("{problems}"));
         let secrets = SecretFiles { is_secret: &is_secret, read: &|path, _| std::fs::read(path) };
         tree.read_secret_files(secrets).unwrap_or_else(|problems| panic!("{problems}"));
-        let loaded = read(&tree).unwrap_or_else(|problems| panic!("{problems}"));
+        let loaded = read(tree).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(!loaded.monitors.is_empty(), "{files:?}");
     }
 }
@@ -57,7 +57,7 @@ fn examples_go_nowhere_but_loopback_and_reserved_names() {
         tree.substitute(&|_| None).unwrap();
         let secrets = SecretFiles { is_secret: &is_secret, read: &|path, _| std::fs::read(path) };
         tree.read_secret_files(secrets).unwrap();
-        for monitor in read(&tree).unwrap().monitors {
+        for monitor in read(tree).unwrap().monitors {
             let target = monitor.spec.target();
             let reserved = ["127.0.0.1", "[::1]", "localhost", ".invalid", "example.org"];
             assert!(reserved.iter().any(|name| target.contains(name)), "{target}");
@@ -122,6 +122,6 @@ fn every_example_in_the_reference_page_is_right() {
         let mut tree = Tree::parse_text("configuration.md", Format::Yaml, &whole).unwrap_or_else(|p| panic!("{p}"));
         let secrets = SecretFiles { is_secret: &is_secret, read: &|_, _| Ok(b"secret".to_vec()) };
         tree.read_secret_files(secrets).unwrap_or_else(|p| panic!("{p}"));
-        read(&tree).unwrap_or_else(|problems| panic!("{problems}"));
+        read(tree).unwrap_or_else(|problems| panic!("{problems}"));
     }
 }

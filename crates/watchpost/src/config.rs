@@ -176,12 +176,10 @@ pub fn load(source: &Source, env: Environment<'_>) -> Result<Loaded, ConfigError
     drop(inputs);
     tree.substitute(env)?;
     tree.read_secret_files(SecretFiles { is_secret: &document::is_secret, read: &read_at_most })?;
-    let read = document::read(&tree)?;
-    // A tree of 100,000 monitors takes more than they do.
-    drop(tree);
-    let wanted = |definition| {
+    let read = document::read(tree)?;
+    let wanted = |definition: Arc<Definition>| {
         let document = Document::new(&document::document(&definition, Masking::Fingerprint));
-        Wanted { definition: Arc::new(definition), document }
+        Wanted { definition, document }
     };
     let monitors = read.monitors.into_iter().map(wanted).collect();
     Ok(Loaded { source: source.clone(), settings: read.settings, monitors, files })

@@ -9,7 +9,7 @@ use watchpost_core::ports::Clock;
 use watchpost_engine::EngineOptions;
 use watchpost_store::Store;
 use watchpost_store::sqlite::{SqliteOptions, SqliteStore};
-
+use watchpost_web::Limits;
 use watchpost_wire::config;
 
 use crate::config::Settings;
@@ -18,6 +18,8 @@ use crate::config::Settings;
 const HANDLES_RESERVED: u64 = 1_024;
 /// Checks in flight at most, however many handles there are.
 const IN_FLIGHT_MAX: u64 = 4_096;
+/// Connections to our pages that there is always room for.
+const CONNECTIONS_MIN: usize = 16;
 /// Handles that one check may hold: a connection, its predecessor in closing, a resolver's socket.
 const HANDLES_PER_CHECK: u64 = 3;
 
@@ -78,6 +80,14 @@ fn in_flight_max() -> usize {
     let handles = raise_handles();
     let checks = (handles.saturating_sub(HANDLES_RESERVED) / HANDLES_PER_CHECK).clamp(16, IN_FLIGHT_MAX);
     usize::try_from(checks).unwrap_or(16)
+}
+
+/// The limits of the pages: of file handles their connections take a quarter at most, so that checks have the rest.
+#[must_use]
+pub fn page_limits() -> Limits {
+    let limits = Limits::default();
+    let quarter = usize::try_from(raise_handles() / 4).unwrap_or(limits.connections);
+    Limits { connections: quarter.clamp(CONNECTIONS_MIN, limits.connections), ..limits }
 }
 
 /// Raises the limit on file handles as far as we may, and tells how far that is.

@@ -121,7 +121,8 @@ fn decoded(text: &str) -> Cow<'_, str> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let code = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let digits = tail.get(..2).filter(|two| two.iter().all(u8::is_ascii_hexdigit));
+        let code = digits.and_then(|hex| std::str::from_utf8(hex).ok());
         match (first, code.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
             (b'%', Some(byte)) => {
                 bytes.push(byte);
@@ -172,6 +173,7 @@ mod tests {
     fn credentials_in_a_url_are_decoded_once() {
         assert_eq!(decoded("p%40ss%2Fw%25"), "p@ss/w%");
         assert_eq!(decoded("50%"), "50%");
+        assert_eq!(decoded("100%+5"), "100%+5", "a sign is no hexadecimal digit");
         assert_eq!(decoded("plain"), "plain");
     }
 

@@ -1,6 +1,7 @@
 //! DNS monitors.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{CAA, CNAME, MX, NS, NULL, PTR, SOA, SRV, TXT};
@@ -28,7 +29,7 @@ fn over_tcp(mut definition: Definition) -> Definition {
 
 fn expecting(mut definition: Definition, answers: &[&str], exact: bool) -> Definition {
     let answers = answers.iter().map(ToString::to_string).collect();
-    definition.expect.dns = DnsExpect { rcode: None, answers, exact };
+    Arc::make_mut(&mut definition.expect).dns = DnsExpect { rcode: None, answers, exact };
     definition
 }
 
@@ -113,7 +114,7 @@ async fn response_codes_are_told_and_can_be_expected() {
         let seen = run(&checker(), &definition).await;
         judged(&seen, verdict);
         assert_eq!(seen.observation.dns.as_ref().unwrap().rcode, word);
-        definition.expect.dns.rcode = Some(word.to_owned());
+        Arc::make_mut(&mut definition.expect).dns.rcode = Some(word.to_owned());
         judged(&run(&checker(), &definition).await, "pass");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use watchpost_checks::{Check, Checker, CheckerOptions};
-use watchpost_core::expect::{Expect, StatusSet};
+use watchpost_core::expect::StatusSet;
 use watchpost_core::monitor::{Definition, MonitorId, Pace, Source, Thresholds};
 use watchpost_core::ports::Clock;
 use watchpost_core::schedule::Schedule;
@@ -49,7 +49,7 @@ pub(crate) fn definition(spec: Spec, timeout: Duration) -> Definition {
         group: None,
         tags: Vec::new(),
         spec,
-        expect: Expect::default(),
+        expect: Arc::default(),
         schedule: Schedule::Every(Duration::from_secs(60)),
         pace: Pace::default(),
         thresholds: Thresholds::default(),
@@ -99,13 +99,13 @@ pub(crate) fn tls_spec(host: &str, port: u16) -> TlsSpec {
 
 /// The definition with any status taken as good.
 pub(crate) fn any_status(mut definition: Definition) -> Definition {
-    definition.expect.status = StatusSet::parse("100-599").unwrap();
+    Arc::make_mut(&mut definition.expect).status = StatusSet::parse("100-599").unwrap();
     definition
 }
 
 /// The definition with the body asserted.
 pub(crate) fn containing(mut definition: Definition, part: &str) -> Definition {
-    definition.expect.body.contains.push(part.to_owned());
+    Arc::make_mut(&mut definition.expect).body.contains.push(part.to_owned());
     definition
 }
 

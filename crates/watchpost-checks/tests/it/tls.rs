@@ -206,7 +206,7 @@ async fn certificates_that_end_soon_are_degraded() {
     let authority = Authority::new();
     let peer = TlsPeer::ok(&authority.issue(&["localhost"], |_| {})).await;
     let mut definition = https(&peer, VerifyTls::Yes);
-    definition.expect.certificate_warn = Some(std::time::Duration::from_secs(100 * 365 * 86_400));
+    Arc::make_mut(&mut definition.expect).certificate_warn = Some(std::time::Duration::from_secs(100 * 365 * 86_400));
     judged(&run(&authority.checker(), &definition).await, "degraded:tls_expiring@tls");
 }
 

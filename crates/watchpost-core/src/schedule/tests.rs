@@ -182,6 +182,9 @@ fn a_cron_expression_says_what_is_wrong_with_it() {
         "`Europe/Rīga` is not a time zone of the IANA database, such as Europe/Riga"
     );
     assert_eq!(error("30 2 31 2 *", "UTC"), "`30 2 31 2 *` never comes due");
+    for hangs in [", * * * *", "0 , * * *", "1,,2 * * * *", "0 0 1, * *"] {
+        assert!(error(hangs, "UTC").ends_with("a value is missing beside a comma"), "{hangs}");
+    }
     let seconds = Cron::parse("*/10 * * * * *", "UTC").unwrap();
     assert_eq!(seconds.next_after(secs(1)), Some(secs(10)));
     assert!(Cron::parse("@daily", "UTC").is_ok());

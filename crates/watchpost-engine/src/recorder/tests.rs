@@ -32,18 +32,18 @@ fn fail() -> Verdict {
     Verdict::Fail(Reason::new(ReasonCode::Refused, None, "connection refused"))
 }
 
-fn wanted(monitor: &Arc<Monitor>, document: serde_json::Value) -> Wanted {
-    Wanted { definition: Arc::clone(&monitor.definition), document: Document::new(&document) }
+fn wanted(monitor: &Arc<Monitor>, document: &serde_json::Value) -> Wanted {
+    Wanted { definition: Arc::clone(&monitor.definition), document: Document::new(document) }
 }
 
-fn known(monitor: &Arc<Monitor>, document: serde_json::Value) -> Known {
+fn known(monitor: &Arc<Monitor>, document: &serde_json::Value) -> Known {
     Known {
         key: monitor.key,
         id: monitor.id.clone(),
         name: monitor.name.clone(),
         kind: monitor.kind().to_string(),
         target: monitor.spec.target(),
-        document: Document::new(&document),
+        document: Document::new(document),
     }
 }
 
@@ -92,7 +92,7 @@ fn a_check_begun_before_its_expectations_were_edited_does_not_count() {
     let mut recorder = recorder();
     let mut old = arrival(60, fail());
     let mut definition = (*old.monitor.definition).clone();
-    definition.expect.latency.down = Some(Duration::from_millis(1));
+    Arc::make_mut(&mut definition.expect).latency.down = Some(Duration::from_millis(1));
     old.monitor = Arc::new(Monitor { key: old.monitor.key, definition: Arc::new(definition) });
     assert_eq!(recorder.absorb(old, secs(60)), Absorbed::Ignored);
 }
@@ -140,7 +140,7 @@ fn a_removed_monitor_closes_its_incident_even_when_it_was_never_defined_in_this_
     }
     let state = first.held(gone.key).unwrap().state.clone();
     let mut recorder = Recorder::new(vec![(gone.key, state)]);
-    let plan = plan(vec![known(&gone, json!({}))], Vec::new());
+    let plan = plan(vec![known(&gone, &json!({}))], Vec::new());
     let (edit, batch) = recorder.redefine(&plan, Vec::new(), secs(300));
     assert_eq!(edit.removed, [gone.key]);
     assert!(matches!(edit.entries[0].changes[..], [Change::Shown { .. }, Change::Closed { .. }]));
@@ -155,8 +155,8 @@ fn pausing_and_resuming_follow_the_definition() {
     let off = Arc::new(Monitor { key: monitor.key, definition: Arc::new(off) });
     let mut recorder = recorder();
     let change = |recorder: &mut Recorder, from: &Arc<Monitor>, to: &Arc<Monitor>| {
-        let to = [wanted(to, json!({ "active": to.active }))];
-        let plan = plan(vec![known(from, json!({ "active": from.active }))], to.to_vec());
+        let to = [wanted(to, &json!({ "active": to.active }))];
+        let plan = plan(vec![known(from, &json!({ "active": from.active }))], to.to_vec());
         recorder.redefine(&plan, to.to_vec(), secs(100)).0
     };
     change(&mut recorder, &monitor, &off);
@@ -171,8 +171,8 @@ fn what_was_pending_goes_into_the_edits_transaction() {
     let mut recorder = recorder();
     recorder.absorb(arrival(60, Verdict::Pass), secs(60));
     let monitor = monitor(1, 60);
-    let to = [wanted(&monitor, json!({}))];
-    let plan = plan(vec![known(&monitor, json!({}))], to.to_vec());
+    let to = [wanted(&monitor, &json!({}))];
+    let plan = plan(vec![known(&monitor, &json!({}))], to.to_vec());
     let (edit, batch) = recorder.redefine(&plan, to.to_vec(), secs(61));
     assert_eq!((edit.entries.len(), batch.news.len(), recorder.pending()), (1, 1, 0));
 }

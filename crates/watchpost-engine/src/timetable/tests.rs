@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use watchpost_core::expect::Expect;
 use watchpost_core::monitor::{Pace, Source, Thresholds};
 use watchpost_core::schedule::Schedule;
 use watchpost_core::spec::{HostPort, IpVersion, Spec, TcpSpec};
@@ -17,7 +16,7 @@ pub(crate) fn monitor(key: u32, every: Duration) -> Arc<Monitor> {
         group: None,
         tags: Vec::new(),
         spec: Spec::Tcp(TcpSpec { address, send: None, expect: None, ip: IpVersion::Any }),
-        expect: Expect::default(),
+        expect: Arc::default(),
         schedule: Schedule::Every(every),
         pace: Pace { retry: Some(Duration::from_secs(5)), while_down: Some(Duration::from_secs(480)) },
         thresholds: Thresholds { fail_after: NonZeroU32::new(3).unwrap(), ..Thresholds::default() },
@@ -221,7 +220,7 @@ fn ticks_that_are_lived_again_differ_from_those_of_the_first_time() {
     let mut table = Timetable::new();
     table.put(&monitor(0, Duration::from_mins(1)), &up(0), Put::Resumed, secs(1));
     run(&mut table, 1, 1_210, &Phase::Up);
-    let mut tick = |table: &mut Timetable, now: i64| {
+    let tick = |table: &mut Timetable, now: i64| {
         let start = table.take_due(secs(now)).unwrap();
         table.finished(MonitorKey(0), start.tick, &Phase::Up, secs(now));
         assert_eq!(start.missed, None);

@@ -13,8 +13,8 @@ use watchpost_core::schedule::Schedule;
 use watchpost_core::spec::{HostPort, IcmpSpec, IpVersion, TcpSpec};
 use watchpost_core::uptime::{Counts, Interval};
 use watchpost_core::{
-    CheckResult, Definition, Expect, Fault, FaultCode, Incident, Monitor, MonitorId, MonitorKey, Reason, ReasonCode,
-    Region, Spec, Stage, State, Timestamp, Verdict,
+    CheckResult, Definition, Fault, FaultCode, Incident, Monitor, MonitorId, MonitorKey, Reason, ReasonCode, Region,
+    Spec, Stage, State, Timestamp, Verdict,
 };
 
 use crate::{Commit, Entry, Figures, IncidentQuery, PAGE_MAX, Redefine, ResultCursor, ResultQuery, Store, StoreError};
@@ -44,7 +44,7 @@ pub fn wanted(id: &str, name: &str) -> Wanted {
         group: None,
         tags: Vec::new(),
         spec,
-        expect: Expect::default(),
+        expect: Arc::default(),
         schedule: Schedule::Every(Duration::from_secs(60)),
         pace: Pace::default(),
         thresholds: Thresholds::default(),

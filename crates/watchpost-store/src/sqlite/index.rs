@@ -157,7 +157,8 @@ impl Index {
 fn damaged_row(seq: i64, error: StoreError) -> StoreError {
     match error {
         StoreError::Damaged(what) => StoreError::Damaged(format!(
-            "row {seq} of results_log: {what}; the results of that moment are all that is lost with              `sqlite3 watchpost.db 'DELETE FROM results_log WHERE seq = {seq}'`, or"
+            "row {seq} of results_log: {what} (`DELETE FROM results_log WHERE seq = {seq}`, in sqlite3, takes it out: \
+             the results of one moment are lost)"
         )),
         other => other,
     }

@@ -233,8 +233,11 @@ impl Catalog for SqliteStore {
         Box::pin(async move {
             self.check_open()?;
             let mut rows = sqlx::query(
-                "SELECT key, id, kind, name, target, document FROM monitors
-                 WHERE removed_at IS NULL ORDER BY position, key",
+                // Only the keys are sorted: SQLite would hold all documents to sort the rows.
+                "WITH ordered AS MATERIALIZED
+                   (SELECT key FROM monitors WHERE removed_at IS NULL ORDER BY position, key)
+                 SELECT m.key, m.id, m.kind, m.name, m.target, m.document
+                 FROM ordered CROSS JOIN monitors AS m ON m.key = ordered.key",
             )
             .fetch(&self.shared.readers);
             while let Some(row) = rows.try_next().await.map_err(backend)? {

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use sqlx::{Connection, SqliteConnection};
@@ -10,6 +11,9 @@ use watchpost_core::ports::BoxFuture;
 
 use super::{Shared, backend, connect};
 use crate::StoreError;
+
+/// Opening and closing take milliseconds. Without memory for a thread they may never end, and writes must be tried again.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// Something for the writer to do. It answers by itself.
 pub(super) type Job = Box<dyn for<'w> FnOnce(&'w mut Writer) -> BoxFuture<'w, ()> + Send>;
@@ -52,7 +56,7 @@ impl Writer {
     async fn hang_up(&mut self) {
         if let Some(connection) = self.connection.take() {
             // An open transaction is rolled back with it; nothing else is to be saved.
-            let _ = connection.close().await;
+            let _ = tokio::time::timeout(CONNECT_MAX, connection.close()).await;
         }
     }
 
@@ -62,7 +66,8 @@ impl Writer {
             Some(connection) => connection,
             None => {
                 self.survives = Survives::Kill;
-                connect::writer(&self.shared.path).await?
+                let made = tokio::time::timeout(CONNECT_MAX, connect::writer(&self.shared.path)).await;
+                made.map_err(|_| StoreError::Backend("the database could not be opened in time".into()))??
             }
         };
         Ok(self.connection.insert(connection))

@@ -278,7 +278,7 @@ pub(crate) fn definition(id: &str) -> Definition {
         group: None,
         tags: Vec::new(),
         spec: Spec::Tcp(TcpSpec { address, send: None, expect: None, ip: IpVersion::Any }),
-        expect: watchpost_core::Expect::default(),
+        expect: Arc::default(),
         schedule: Schedule::Every(Duration::from_secs(60)),
         pace: Pace::default(),
         thresholds: Thresholds::default(),

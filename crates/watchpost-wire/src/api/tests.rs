@@ -49,7 +49,7 @@ fn plex() -> Definition {
         group: Some("Media".to_owned()),
         tags: vec!["home".to_owned()],
         spec: http("https://u:secret@plex.example.org"),
-        expect: watchpost_core::Expect::default(),
+        expect: Arc::default(),
         schedule: Schedule::Every(Duration::from_secs(30)),
         pace: Pace::default(),
         thresholds: Thresholds { fail_after: 3.try_into().unwrap(), ..Thresholds::default() },

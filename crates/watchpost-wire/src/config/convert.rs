@@ -1,6 +1,7 @@
 //! A monitor's document as a definition: limits checked, defaults filled in.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use watchpost_core::monitor::{Definition, MonitorId, Pace, Secret, Source, Thresholds};
 use watchpost_core::schedule::{Cron, Schedule};
@@ -54,7 +55,7 @@ pub(super) fn definition(
         group,
         tags,
         spec,
-        expect,
+        expect: Arc::new(expect),
         schedule: schedule?,
         pace: Pace {
             retry: doc.retry.map(|pace| pace.every.0).or(defaults.pace.retry),
@@ -78,6 +79,12 @@ fn id_and_name(doc: &MonitorDoc, spec: Option<&Spec>, asked: Asked<'_>) -> Optio
     let at: &[&str] = if doc.id.is_some() { &["id"] } else { &["name"] };
     if doc.name.is_some() {
         check_words(&name, &["name"], asked);
+    } else if doc.id.is_none() && !is_one_line(&name) {
+        asked.refuse(at, "the target is too long for a name, or not one line; write one as `name:`");
+        return None;
+    }
+    if doc.id.is_none() && id.as_str().chars().count() > NAME_CHARS_MAX {
+        asked.refuse(at, "the id made of this name is too long; write one as `id:`");
     }
     if doc.id.is_some() {
         check_words(id.as_str(), at, asked);
@@ -88,6 +95,11 @@ fn id_and_name(doc: &MonitorDoc, spec: Option<&Spec>, asked: Asked<'_>) -> Optio
         asked.refuse(at, "`.` and `..` cannot be ids, for they mean something else in paths");
     }
     Some((id, name))
+}
+
+/// Whether a text can be a name: short, without control characters.
+fn is_one_line(text: &str) -> bool {
+    text.chars().count() <= NAME_CHARS_MAX && !text.chars().any(char::is_control)
 }
 
 /// Text for one line: not empty, not long, no control characters.

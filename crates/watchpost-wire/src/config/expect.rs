@@ -69,6 +69,11 @@ pub(super) fn convert(own: Option<&ExpectDoc>, defaults: &DefaultExpectDoc, spec
     }
     expect.json = doc.json.iter().enumerate().flat_map(|(i, doc)| json(doc, i, asked)).collect();
     if let Some(doc) = &doc.headers {
+        for (i, (name, _)) in doc.0.iter().enumerate() {
+            if doc.0[..i].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+                asked.refuse(&["expect", "headers", name], format!("the header `{name}` is set twice"));
+            }
+        }
         expect.headers = doc.0.iter().flat_map(|(name, doc)| header(name, doc, asked)).collect();
     }
     if let Some(doc) = &doc.dns {

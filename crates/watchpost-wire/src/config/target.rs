@@ -55,7 +55,7 @@ pub(super) fn host_port(text: &str, kind: &str, default_port: Option<u16>) -> Re
 
 /// A host without a port, also with `icmp://` in front or an IPv6 address in brackets.
 pub(super) fn host(text: &str) -> Result<String, String> {
-    let rest = text.strip_prefix("icmp://").unwrap_or(text).trim_end_matches('/');
+    let rest = without_scheme(text, "icmp").trim_end_matches('/');
     let bare = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(rest);
     if bare.parse::<IpAddr>().is_ok() {
         return Ok(bare.to_owned());
@@ -63,6 +63,14 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     match rest.rsplit_once(':') {
         Some((name, _)) => Err(format!("ICMP has no ports; write `{name}`")),
         None => check_host(rest),
+    }
+}
+
+/// What follows `kind://`, in whatever case it is written (RFC 3986 section 3.1).
+fn without_scheme<'t>(text: &'t str, kind: &str) -> &'t str {
+    match text.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(kind) => rest,
+        Some(_) | None => text,
     }
 }
 
@@ -78,7 +86,7 @@ fn check_host(host: &str) -> Result<String, String> {
 
 /// A DNS name, also with `dns://` in front.
 pub(super) fn dns_name(text: &str) -> Result<String, String> {
-    let name = text.strip_prefix("dns://").unwrap_or(text).trim_end_matches('/');
+    let name = without_scheme(text, "dns").trim_end_matches('/');
     if name == "." {
         return Ok(name.to_owned());
     }

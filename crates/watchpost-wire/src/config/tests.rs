@@ -16,7 +16,7 @@ use crate::tree::Format;
 fn load(text: &str) -> Result<Configuration, Problems> {
     let mut tree = Tree::parse_text("watchpost.yml", Format::Yaml, text)?;
     tree.substitute(&|_| None)?;
-    read(&tree)
+    read(tree)
 }
 
 /// What is said about a broken configuration.
@@ -744,7 +744,7 @@ fn durations_and_sizes_are_read_as_people_write_them() {
     {
         assert_eq!(parse_size(text), Ok(wanted), "{text}");
     }
-    for bad in ["", "1", "1mb", "MiB", "1 M", "-1B", "99999999999TiB"] {
+    for bad in ["", "1", "1mb", "MiB", "1 M", "-1B", "+1B", "1.+5MB", "1\u{a0}B", "99999999999TiB"] {
         parse_size(bad).expect_err(bad);
     }
 }
@@ -781,7 +781,7 @@ proptest! {
     fn arbitrary_documents_never_panic(value in any_value()) {
         let text = json!({ "monitors": [value, { "id": value, "http": value, "expect": value }], "defaults": value, "server": value });
         let tree = Tree::parse_text("", Format::Json, &text.to_string()).unwrap();
-        let _ = read(&tree).map_err(|problems| problems.to_string());
+        let _ = read(tree).map_err(|problems| problems.to_string());
     }
 }
 
@@ -895,4 +895,55 @@ fn a_password_in_the_wrong_place_is_not_shown() {
         let said = load(&yaml).unwrap_err().to_string();
         assert!(!said.is_empty() && !said.contains("hunter6"), "{said}");
     }
+}
+
+/// What is shown of a broken configuration that holds `hunter2`.
+fn shown(format: Format, text: &str) -> String {
+    let problems = Tree::parse_text("watchpost.yml", format, text).and_then(read).unwrap_err();
+    problems.to_string()
+}
+
+#[test]
+fn a_password_with_a_quote_or_a_comma_in_it_is_not_shown_in_part() {
+    let yaml = |text: &str| shown(Format::Yaml, &format!("monitors:\n  - tcp: {{ address: \"a:1\" }}\n{text}"));
+    for text in [
+        "  - http: { url: \"https://a/\", auth: { bearer: \"a\\\"hunter2 b\" } }\n",
+        "  - http: { url: \"https://a/\", auth: { bearer: 'a''hunter2 b' } }\n",
+        "  - http:\n      url: https://a/\n      auth:\n        bearer: a,hunter2 b\n",
+        "  - http:\n      url: https://a/\n      auth:\n        basic:\n          user: a\n          pasword: a,hunter2\n",
+        "  - http: { url: \"https://a/\", headers: [\"X-Plain: hunter2\"] }\n",
+        "  - http: https://user:a/hunter2@example.org/\n",
+        "  - http: https://user:a#hunter2@example.org:443/\n",
+    ] {
+        let said = yaml(text);
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    let said =
+        shown(Format::Toml, "[[monitors]]\nudp = { address = \"a:1\", send = \"\"\"a\"hunter2\"\"\", ip = \"7\" }\n");
+    assert!(said.contains("send = ***, ip"), "{said}");
+    let said = shown(Format::Json, r#"{"monitors":[{"udp":{"address":"a:1","send":"a\"hunter2","ip":"7"}}]}"#);
+    assert!(said.contains(r#""send":***,"ip""#), "{said}");
+}
+
+#[test]
+fn a_header_expected_twice_in_two_spellings_is_told() {
+    let said =
+        shown(Format::Yaml, "monitors:\n  - http: https://a/\n    expect: { headers: { X-A: \"1\", x-a: \"2\" } }\n");
+    assert!(said.contains("3:41: the header `x-a` is set twice"), "{said}");
+}
+
+#[test]
+fn a_target_too_long_for_a_name_wants_one_written() {
+    let text = format!("http: https://example.org/{}\n", "a".repeat(300));
+    let said = Tree::parse_text("", Format::Yaml, &text).and_then(|tree| read_monitor(&tree, &Defaults::default()));
+    assert!(said.unwrap_err().to_string().contains("write one as `name:`"));
+    assert!(monitor_for_url(text["http: ".len()..].trim(), &Defaults::default()).is_ok(), "by hand it needs no name");
+    assert_eq!(monitor(&format!("name: Long\n{text}")).name, "Long");
+}
+
+#[test]
+fn a_target_may_be_typed_in_capitals() {
+    let of = |url| monitor_for_url(url, &Defaults::default()).unwrap().spec;
+    assert_eq!(of("ICMP://Host"), of("icmp://Host"));
+    assert_eq!(of("DNS://example.org"), of("dns://example.org"));
 }

@@ -58,7 +58,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 /// `number * unit`, when that is a whole number.
 fn scaled(number: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || number.ends_with('.') || fraction.len() > 9 {
+    // Numbers of Rust may have a sign, ours do not.
+    if number.contains('+') || whole.is_empty() || number.ends_with('.') || fraction.len() > 9 {
         return None;
     }
     let whole = whole.parse::<u64>().ok()?.checked_mul(unit)?;
@@ -149,7 +150,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let split = trimmed.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(split);
     let unit = SIZES.into_iter().find(|(name, _)| *name == unit).map(|(_, bytes)| bytes);
-    unit.and_then(|bytes| scaled(number.trim_end(), bytes))
+    unit.and_then(|bytes| scaled(number.trim_end_matches(' '), bytes))
         .ok_or_else(|| format!("`{trimmed}` is not a size; write for example 512KiB, 1MiB or 2GiB"))
 }
 

@@ -136,7 +136,9 @@ fn states_of_version_1_are_read_and_written_as_they_were() {
 fn reasons_and_documents_come_back_as_they_went() {
     let reason = Reason::new(ReasonCode::Status, Stage::Ttfb, "status 503, expected 200-399 \"quoted\"");
     assert_eq!(reason_from_text(&reason_to_text(&reason)).unwrap(), reason);
-    let document = Document::new(&json!({"id": "plex", "http": {"url": "https://plex.example.org", "headers": {}}, "fail_after": 3}));
+    let document = Document::new(
+        &json!({"id": "plex", "http": {"url": "https://plex.example.org", "headers": {}}, "fail_after": 3}),
+    );
     assert_eq!(document_from_text(&document_to_text(&document)).unwrap(), document);
     let null = Document::new(&json!(null));
     assert_eq!(document_from_text(&document_to_text(&null)).unwrap(), null);

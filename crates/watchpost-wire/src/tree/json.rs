@@ -7,13 +7,21 @@ pub(super) fn parse(text: &str, file: u32, budget: &mut Budget) -> Result<Option
         return Ok(None);
     }
     if let Err(e) = serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        let place = Place { file, line: small(e.line().max(1)), column: small(e.column().max(1)) };
+        let place = place_of(&e, text, file);
         let message = e.to_string();
         let said = message.split(" at line ").next().unwrap_or(&message);
         return Err(Problem::at(place, format!("not JSON: {said}")));
     }
     let mut walk = Walk { text, at: 0, line: 1, column: 1, file, budget };
     walk.value(0).map(Some)
+}
+
+/// Where `serde_json` stopped; it counts columns in bytes.
+fn place_of(error: &serde_json::Error, text: &str, file: u32) -> Place {
+    let line = text.split('\n').nth(error.line().saturating_sub(1)).unwrap_or("");
+    let bytes = error.column().saturating_sub(1);
+    let column = line.char_indices().take_while(|(at, _)| *at < bytes).count() + 1;
+    Place { file, line: small(error.line().max(1)), column: small(column) }
 }
 
 struct Walk<'t, 'b> {
@@ -64,7 +72,7 @@ impl<'t> Walk<'t, '_> {
         let value = match self.peek() {
             Some(b'{') => self.map(depth)?,
             Some(b'[') => self.list(depth)?,
-            Some(b'"') => Value::Scalar(Scalar { text: self.string().into(), style: Style::Quoted }),
+            Some(b'"') => Value::Scalar(Scalar { text: self.string()?.into(), style: Style::Quoted }),
             _ => {
                 let rest = &self.text[self.at..];
                 let end = rest.find(|c: char| c.is_ascii_whitespace() || ",]}".contains(c)).unwrap_or(rest.len());
@@ -84,7 +92,7 @@ impl<'t> Walk<'t, '_> {
                 return Ok(Value::Map(entries.list));
             }
             let place = self.place();
-            let key = self.string().into();
+            let key = self.string()?.into();
             self.skip(b":");
             let value = self.value(depth + 1)?;
             entries.add(Entry { key, place, value })?;
@@ -106,13 +114,17 @@ impl<'t> Walk<'t, '_> {
         }
     }
 
-    fn string(&mut self) -> String {
+    /// A text. `serde_json` has looked at it without reading it, so half a surrogate pair is found only here.
+    fn string(&mut self) -> Result<String, Problem> {
+        let place = self.place();
         let bytes = self.text.as_bytes();
         let mut end = self.at + 1;
         while end < bytes.len() && bytes[end] != b'"' {
             end += if bytes[end] == b'\\' { 2 } else { 1 };
         }
         let literal = self.take(end + 1 - self.at);
-        serde_json::from_str(literal).unwrap_or_default()
+        serde_json::from_str(literal).map_err(|_| {
+            Problem::at(place, "not JSON: half of a character, such as \\ud83d without its other half".to_owned())
+        })
     }
 }

@@ -42,6 +42,9 @@ impl Problems {
     /// Sorts by place, drops repetitions and counts what is beyond the limit.
     #[must_use]
     pub fn new(mut list: Vec<Problem>, sources: Sources) -> Problems {
+        for problem in &mut list {
+            without_controls(&mut problem.message);
+        }
         list.sort_by_key(|problem| problem.place.map(|p| (p.file, p.line, p.column)));
         list.dedup();
         let more = list.len().saturating_sub(PROBLEMS_MAX);
@@ -68,10 +71,21 @@ impl Problems {
     }
 }
 
+/// Messages quote what is written, and what is written must not steer the terminal that shows them.
+fn without_controls(message: &mut String) {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if message.contains(steers) {
+        let show = |c: char| if steers(c) { c.escape_default().to_string() } else { c.to_string() };
+        *message = message.chars().map(show).collect();
+    }
+}
+
 impl std::error::Error for Problems {}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Problems of one line share what hiding in it costs: a minified file is one long line.
+        let mut line: Option<(Place, Line)> = None;
         for (i, problem) in self.list.iter().enumerate() {
             if i > 0 {
                 writeln!(f)?;
@@ -81,8 +95,13 @@ impl fmt::Display for Problems {
                 continue;
             };
             write!(f, "{}: {}", self.sources.show(place), problem.message)?;
-            if let Some(line) = self.sources.text(place).lines().nth((place.line - 1) as usize) {
-                write_line(f, line, place, &self.sources)?;
+            let same = |(other, _): &(Place, Line)| (other.file, other.line) == (place.file, place.line);
+            if !line.as_ref().is_some_and(same) {
+                let text = self.sources.text(place).lines().nth((place.line - 1) as usize);
+                line = text.map(|text| (place, Line::new(text, place, &self.sources)));
+            }
+            if let Some((_, line)) = &line {
+                line.write(f, place)?;
             }
         }
         if self.more > 0 {
@@ -92,32 +111,44 @@ impl fmt::Display for Problems {
     }
 }
 
-fn write_line(f: &mut fmt::Formatter<'_>, line: &str, place: Place, sources: &Sources) -> fmt::Result {
-    let begins = |i: usize| sources.hides(Place { column: super::small(i + 1), ..place });
-    let (masked, caret) = mask(line, (place.column - 1) as usize, &begins);
-    let chars: Vec<char> = masked.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let from = match chars.len() > LINE_SHOWN_MAX {
-        true => caret.saturating_sub(LINE_SHOWN_MAX / 2),
-        false => 0,
-    };
-    let shown: String = chars.iter().skip(from).take(LINE_SHOWN_MAX).collect();
-    let number = place.line.to_string();
-    let margin = " ".repeat(number.len());
-    write!(f, "\n{number} | {}\n{margin} | {}^", shown.trim_end(), " ".repeat(caret - from))
+/// A source line, and which of its characters may belong to a secret: values that are known to be, passwords in URLs, and
+/// values of keys that sound like secrets, also misspelt ones, for those are what a message is about.
+struct Line {
+    chars: Vec<char>,
+    hidden: Vec<bool>,
 }
 
-/// Replaces what may be a secret in a source line: values that are known to be (those that `begins` tells), passwords in
-/// URLs, and values of keys that sound like secrets, also misspelt ones, for those are what a message is about. Returns
-/// the line and where the character at `caret` now is.
-fn mask(line: &str, caret: usize, begins: &dyn Fn(usize) -> bool) -> (String, usize) {
-    let chars: Vec<char> = line.chars().collect();
-    let mut hidden = vec![false; chars.len()];
-    for start in (0..chars.len()).filter(|i| begins(*i)) {
-        hide_value(&chars, start, &mut hidden);
+impl Line {
+    fn new(text: &str, place: Place, sources: &Sources) -> Line {
+        let chars: Vec<char> = text.chars().collect();
+        let mut hidden = vec![false; chars.len()];
+        let begins = |i: &usize| sources.hides(Place { column: super::small(*i + 1), ..place });
+        for start in (0..chars.len()).filter(begins) {
+            hide_value(&chars, start, &mut hidden);
+        }
+        hide_url_passwords(&chars, &mut hidden);
+        hide_values(&chars, &mut hidden);
+        Line { chars, hidden }
     }
-    hide_url_passwords(&chars, &mut hidden);
-    hide_values(&chars, &mut hidden);
-    let mut masked = String::with_capacity(line.len());
+
+    /// Writes what surrounds the place, and a caret below it.
+    fn write(&self, f: &mut fmt::Formatter<'_>, place: Place) -> fmt::Result {
+        let (masked, caret) = mask(&self.chars, &self.hidden, (place.column - 1) as usize);
+        let chars: Vec<char> = masked.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let from = match chars.len() > LINE_SHOWN_MAX {
+            true => caret.saturating_sub(LINE_SHOWN_MAX / 2),
+            false => 0,
+        };
+        let shown: String = chars.iter().skip(from).take(LINE_SHOWN_MAX).collect();
+        let number = place.line.to_string();
+        let margin = " ".repeat(number.len());
+        write!(f, "\n{number} | {}\n{margin} | {}^", shown.trim_end(), " ".repeat(caret - from))
+    }
+}
+
+/// Replaces what is hidden. Returns the line and where the character at `caret` now is.
+fn mask(chars: &[char], hidden: &[bool], caret: usize) -> (String, usize) {
+    let mut masked = String::with_capacity(chars.len());
     let mut column = 0;
     let mut moved = None;
     let mut i = 0;
@@ -142,17 +173,23 @@ fn mask(line: &str, caret: usize, begins: &dyn Fn(usize) -> bool) -> (String, us
     (masked, moved.unwrap_or(column))
 }
 
-/// `https://user:secret@host`: what is between the colon and the last `@` before the path.
+/// `https://user:secret@host`: what is between the colon and the last `@` before the path. A `/`, `?` or `#` in a password
+/// ends the host for a parser, which then complains about it; what stands where a port would and is none is hidden, too.
 fn hide_url_passwords(chars: &[char], hidden: &mut [bool]) {
     for start in 0..chars.len().saturating_sub(2) {
         if chars[start..start + 3] != [':', '/', '/'] {
             continue;
         }
         let rest = start + 3;
-        let end = (rest..chars.len()).find(|i| " \t/?#\"'".contains(chars[*i])).unwrap_or(chars.len());
-        let Some(at) = (rest..end).rev().find(|i| chars[*i] == '@') else { continue };
-        let Some(colon) = (rest..at).find(|i| chars[*i] == ':') else { continue };
-        hidden[colon + 1..at].fill(true);
+        let ends = |i: &usize| " \t\"'".contains(chars[*i]) && chars[*i - 1] != '\\';
+        let end = (rest..chars.len()).find(ends).unwrap_or(chars.len());
+        let path = (rest..end).find(|i| "/?#".contains(chars[*i])).unwrap_or(end);
+        let Some(colon) = (rest..path).find(|i| chars[*i] == ':') else { continue };
+        let is_port = chars[colon + 1..path].iter().all(char::is_ascii_digit);
+        let last = |end| (colon..end).rev().find(|i| chars[*i] == '@');
+        if let Some(at) = last(path).or_else(|| last(end).filter(|_| !is_port)) {
+            hidden[colon + 1..at].fill(true);
+        }
     }
 }
 
@@ -179,17 +216,38 @@ fn hide_values(chars: &[char], hidden: &mut [bool]) {
     }
 }
 
-/// Hides one value: a quoted text, or what there is up to a separator. A map shows its keys.
+/// Hides one value: a quoted text, or what there is up to a separator. A map shows its keys. When in doubt, too much.
 fn hide_value(chars: &[char], start: usize, hidden: &mut [bool]) {
     let end = match chars[start] {
         '{' => return,
-        '[' => (start..chars.len()).find(|i| chars[*i] == ']'),
-        quote @ ('"' | '\'') => (start + 1..chars.len()).find(|i| chars[*i] == quote).map(|i| i + 1),
+        '[' => (start..chars.len()).rev().find(|i| chars[*i] == ']'),
+        quote @ ('"' | '\'') => after_quoted(chars, start, quote),
+        // Only inside of brackets does a comma end a bare text.
+        _ if !chars[..start].iter().any(|c| "{[".contains(*c)) => None,
         _ => (start..chars.len()).find(|i| ",}]".contains(chars[*i])),
     };
     let end = end.unwrap_or(chars.len());
     let blanks = chars[start..end].iter().rev().take_while(|c| c.is_whitespace()).count();
     hidden[start..end - blanks].fill(true);
+}
+
+/// Behind a text in quotes, when it ends in this line: with a backslash before a quote, a quote doubled (YAML) and three
+/// quotes (TOML) told apart from its end.
+fn after_quoted(chars: &[char], start: usize, quote: char) -> Option<usize> {
+    let three = |at: usize| chars.get(at..at + 3).is_some_and(|three| three.iter().all(|c| *c == quote));
+    if three(start) {
+        return (start + 3..chars.len()).find(|at| three(*at)).map(|at| at + 3);
+    }
+    let mut at = start + 1;
+    while at < chars.len() {
+        match chars[at] {
+            '\\' if quote == '"' => at += 2,
+            c if c == quote && quote == '\'' && chars.get(at + 1) == Some(&quote) => at += 2,
+            c if c == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+    None
 }
 
 fn sounds_secret(key: &str) -> bool {

@@ -15,6 +15,9 @@ use super::{Entry, Node, Place, Problem, Scalar, Style, Value, describe};
 /// Retries after a problem in one document; beyond it the rest goes unreported.
 const RETRIES_MAX: usize = 50;
 
+/// Problems that are kept; of so many most are the same slip, and each new one is compared with all of them.
+const REPORTED_MAX: usize = 1_000;
+
 /// What may be written shorter than it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shapes {
@@ -40,10 +43,10 @@ impl Reader {
         Reader { shapes, problems: RefCell::default(), skipped: RefCell::default() }
     }
 
-    /// Notes a problem.
+    /// Notes a problem, up to a number that nobody reads.
     pub fn report(&self, problem: Problem) {
         let mut problems = self.problems.borrow_mut();
-        if !problems.contains(&problem) {
+        if problems.len() < REPORTED_MAX && !problems.contains(&problem) {
             problems.push(problem);
         }
     }

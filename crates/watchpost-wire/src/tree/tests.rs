@@ -499,3 +499,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn half_a_character_in_json_is_told_and_not_taken_for_an_empty_text() {
+    let said = |text: &str| Tree::parse_text("w.json", Format::Json, text).unwrap_err().to_string();
+    let told = said(r#"{"é": 1, "id": "a\ud83d"}"#);
+    assert!(told.starts_with("w.json:1:16: not JSON: half of a character"), "{told}");
+    assert!(said(r#"{"\udd80": 1}"#).starts_with("w.json:1:2: not JSON"), "a key, too");
+}
+
+#[test]
+fn the_place_of_a_slip_in_json_counts_characters() {
+    let said = Tree::parse_text("w.json", Format::Json, "{\n \"é日\": x}").unwrap_err().to_string();
+    assert!(said.starts_with("w.json:2:8: not JSON"), "{said}");
+}
+
+#[test]
+fn what_is_written_cannot_steer_the_terminal_that_shows_what_is_wrong_with_it() {
+    let said = Tree::parse_text("w.yml", Format::Json, r#""\u001b[2J""#).unwrap_err().to_string();
+    assert!(said.contains(r"got `\u{1b}[2J`"), "{said}");
+}
+
+#[test]
+fn after_a_lone_carriage_return_the_right_line_is_shown() {
+    let said = Tree::parse_text("w.yml", Format::Yaml, "a: 1\rb: 2\rb: 3\nsecond: 1\n").unwrap_err().to_string();
+    assert!(said.contains("w.yml:3:1: `b` is set twice") && said.contains("3 | b: 3"), "{said}");
+}

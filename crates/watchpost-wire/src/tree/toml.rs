@@ -22,25 +22,46 @@ fn not_toml(error: &toml::de::Error, lines: &Lines<'_>) -> Problem {
     Problem::at(place, format!("not TOML: {}", error.message()))
 }
 
+/// Characters are counted up to every so many bytes, so that a place far into a long line is found at once.
+const COUNTED_EVERY: usize = 256;
+
 /// Turns byte offsets into places by the beginnings of lines.
 struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    /// Characters before each [`COUNTED_EVERY`]th byte.
+    counted: Vec<usize>,
     file: u32,
 }
 
 impl<'t> Lines<'t> {
     fn new(text: &'t str, file: u32) -> Lines<'t> {
         let after = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
-        Lines { text, starts: std::iter::once(0).chain(after).collect(), file }
+        let mut counted = vec![0];
+        for piece in text.as_bytes().chunks(COUNTED_EVERY) {
+            counted.push(counted.last().unwrap_or(&0) + characters(piece));
+        }
+        Lines { text, starts: std::iter::once(0).chain(after).collect(), counted, file }
     }
 
     fn place(&self, offset: usize) -> Place {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);
         let start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let column = self.text.get(start..offset).map_or(0, |before| before.chars().count()) + 1;
+        let column = self.characters_before(offset).saturating_sub(self.characters_before(start)) + 1;
         Place { file: self.file, line: small(line), column: small(column) }
     }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len());
+        let full = offset / COUNTED_EVERY;
+        let rest = self.text.as_bytes().get(full * COUNTED_EVERY..offset).unwrap_or_default();
+        self.counted.get(full).copied().unwrap_or(0) + characters(rest)
+    }
+}
+
+/// Characters that begin in these bytes of UTF-8.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 struct Convert<'t, 'b> {

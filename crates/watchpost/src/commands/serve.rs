@@ -177,7 +177,7 @@ impl Running {
         let (stop, folder) = (self.stop.clone(), self.folder.clone());
         tokio::spawn(async move {
             let local = control::serve(folder, router.clone(), stop.clone());
-            let pages = watchpost_web::serve(listeners, router, stop.clone());
+            let pages = watchpost_web::serve_within(wiring::page_limits(), listeners, router, stop.clone());
             let (local, pages) = tokio::join!(local, pages);
             if let Err(e) = local {
                 tracing::warn!("other commands cannot talk to this server: {e:#}");

@@ -68,7 +68,10 @@ fn write_pair(text: &mut String, key: &str, value: &Value, indent: usize) {
 
 /// The first key of a map in a list stands behind the dash.
 fn write_item(text: &mut String, item: &Value, indent: usize) {
-    let Value::Object(map) = item else { return write_yaml(text, item, indent) };
+    let map = match item {
+        Value::Object(map) if !map.is_empty() => map,
+        other => return write_yaml(text, other, indent),
+    };
     for (i, (key, value)) in in_reading_order(map).into_iter().enumerate() {
         match i {
             0 => text.push(' '),
@@ -92,8 +95,22 @@ fn write_flow(text: &mut String, value: &Value) {
             text.push(']');
         }
         Value::String(word) => text.push_str(&scalar(word)),
-        other => text.push_str(&other.to_string()),
+        other => text.push_str(&quoted(other)),
     }
+}
+
+/// JSON as YAML reads alike, which wants more characters escaped (YAML 1.2 section 5.1).
+fn quoted(value: &Value) -> String {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 /// A text bare where that is safe beyond doubt, else quoted as JSON, which YAML reads alike.
@@ -103,7 +120,7 @@ fn scalar(word: &str) -> String {
     let meaning = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&&*word.to_ascii_lowercase());
     match begins && !meaning && word.chars().all(plain) || is_quantity(word) {
         true => word.to_owned(),
-        false => Value::from(word).to_string(),
+        false => quoted(&Value::from(word)),
     }
 }
 

@@ -291,3 +291,18 @@ async fn steps_of_one_edit_are_one_notice() {
     .await;
     timeout(Duration::from_secs(2), watcher.recv()).await.expect_err("all steps were told at once");
 }
+
+#[test]
+fn odd_texts_and_empty_maps_of_the_effective_configuration_read_back() {
+    let folder = folder();
+    let file = folder.path().join("watchpost.json");
+    write(
+        &file,
+        r#"{"monitors": [{"id": "a", "http": "http://h", "expect": {"body": "\u007f\u2028\uffff\ufeff", "json": [{"path": "$", "equals": [{}, "b"]}]}}]}"#,
+    );
+    let loaded = load(&Source::File(file.clone()), &nothing).unwrap();
+    let again = folder.path().join("again.yml");
+    write(&again, &effective_yaml(&loaded));
+    let again = load(&Source::File(again), &nothing).unwrap();
+    assert_eq!(again.monitors[0].definition.expect, loaded.monitors[0].definition.expect);
+}

@@ -95,7 +95,8 @@ impl Server {
         Server::spawn(watchpost().args(SERVE).current_dir(folder))
     }
 
-    fn spawn(command: &mut Command) -> Server {
+    /// Starts it by a command of the test's own, which must end in `serve` on a free port.
+    pub(crate) fn spawn(command: &mut Command) -> Server {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -143,6 +144,29 @@ impl Server {
         status.code().unwrap_or(-1)
     }
 
+    /// It has ended.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn ended(mut self) -> std::process::ExitStatus {
+        wait_for("the server to end", || self.child.try_wait().expect("it is our child"))
+    }
+
+    /// A figure of `/proc/PID/status` in KiB, such as `VmRSS` or `VmHWM`.
+    pub(crate) fn memory_kib(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let figure = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        figure.unwrap_or_else(|| panic!("no {field} in {status}"))
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn logged(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
     /// GETs a path; panics unless it answers 200 with JSON.
     pub(crate) fn json(&self, path: &str) -> Value {
         let answer = self.get(path);
@@ -181,7 +205,8 @@ impl Drop for Server {
     }
 }
 
-fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
+/// Gathers what comes from a pipe, as it comes, until it is closed.
+pub(crate) fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<String>>) {
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(n @ 1..) = from.read(&mut buffer) {

@@ -5,8 +5,11 @@
 mod check_command;
 mod crash;
 mod examples;
+mod hardening;
 mod harness;
 mod load;
 mod reload;
 mod run_once;
 mod serve;
+mod soak;
+mod tutorial;
