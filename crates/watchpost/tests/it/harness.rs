@@ -149,11 +149,6 @@ impl Server {
         self.child.try_wait().expect("it is our child").is_some()
     }
 
-    /// Waits until it ends by itself.
-    pub(crate) fn ended(mut self) -> std::process::ExitStatus {
-        wait_for("the server to end", || self.child.try_wait().expect("it is our child"))
-    }
-
     /// A figure of `/proc/PID/status` in KiB, such as `VmRSS` or `VmHWM`.
     pub(crate) fn memory_kib(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
