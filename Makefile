@@ -35,8 +35,8 @@ test: ## Everything that must hold before a change lands; installs the test tool
 
 soak: dashboard/dist/index.html ## Everything at once for MINUTES=60, then 100 kills; prints a summary
 	@scripts/setup.sh test
-	WATCHPOST_SOAK_MINUTES=$(MINUTES) WATCHPOST_KILLS=100 cargo nextest run --profile soak --locked --package watchpost \
-		--test it --no-capture -E 'test(/^soak::/) or test(/^crash::/)'
+	WATCHPOST_SOAK_MINUTES=$(MINUTES) WATCHPOST_KILLS=100 WATCHPOST_STOP_SECONDS=120 cargo nextest run --profile soak --locked \
+		--package watchpost --test it --no-capture -E 'test(/^soak::/) or test(/^crash::/) or test(/stopped/)'
 
 bench: dashboard/dist/index.html ## Measure what Watchpost costs beside its peers, and write docs/benchmarks.md
 	@scripts/setup.sh bench
