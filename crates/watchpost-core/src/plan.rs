@@ -136,6 +136,9 @@ pub fn plan(known: Vec<Known>, wanted: Vec<Wanted>) -> Plan {
 #[derive(Debug)]
 pub struct Planner {
     plan: Plan,
+    /// Where each of the plan's changed ones stands among the wanted, and each of its unchanged ones.
+    changed: Vec<usize>,
+    unchanged: Vec<usize>,
     /// The wanted ones that have not met a known one, by id, each with its place.
     wanted: BTreeMap<MonitorId, (usize, Wanted)>,
     /// The known ones whose id is not wanted.
@@ -148,24 +151,37 @@ impl Planner {
     pub fn new(wanted: Vec<Wanted>) -> Planner {
         let by_id = |(place, wanted): (usize, Wanted)| (wanted.definition.id.clone(), (place, wanted));
         let wanted = wanted.into_iter().enumerate().map(by_id).collect();
-        Planner { plan: Plan::default(), wanted, left: BTreeMap::new() }
+        Planner { plan: Plan::default(), changed: Vec::new(), unchanged: Vec::new(), wanted, left: BTreeMap::new() }
     }
 
     /// Takes the next known one.
     pub fn meet(&mut self, known: Known) {
         match self.wanted.remove(&known.id) {
-            Some((_, wanted)) => pair(&mut self.plan, known, wanted),
+            Some((place, wanted)) => {
+                let before = self.plan.changed.len();
+                pair(&mut self.plan, known, wanted);
+                let list = if self.plan.changed.len() > before { &mut self.changed } else { &mut self.unchanged };
+                list.push(place);
+            }
             None => drop(self.left.insert(known.id.clone(), known)),
         }
     }
 
     /// The plan, once all known ones came.
     #[must_use]
-    pub fn finish(self) -> Plan {
+    pub fn finish(mut self) -> Plan {
+        self.plan.changed = in_order(self.changed, self.plan.changed);
+        self.plan.unchanged = in_order(self.unchanged, self.plan.unchanged);
         let mut unmatched: Vec<(usize, Wanted)> = self.wanted.into_values().collect();
         unmatched.sort_unstable_by_key(|(place, _)| *place);
         rest(self.plan, self.left, unmatched.into_iter().map(|(_, wanted)| wanted).collect())
     }
+}
+
+fn in_order<T>(places: Vec<usize>, items: Vec<T>) -> Vec<T> {
+    let mut placed: Vec<(usize, T)> = places.into_iter().zip(items).collect();
+    placed.sort_unstable_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, item)| item).collect()
 }
 
 /// Pairs those whose id is on one side only: renamed, added, removed.

@@ -34,7 +34,8 @@ impl HostPolicy {
 
     fn knows(&self, host: &str) -> bool {
         let name = name_of(host);
-        let local = match name.trim_matches(['[', ']']).parse::<IpAddr>() {
+        let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&name);
+        let local = match address.parse::<IpAddr>() {
             Ok(address) => address.is_loopback(),
             Err(_) => name == "localhost" || name.ends_with(".localhost"),
         };

@@ -177,12 +177,26 @@ pub fn load(source: &Source, env: Environment<'_>) -> Result<Loaded, ConfigError
     tree.substitute(env)?;
     tree.read_secret_files(SecretFiles { is_secret: &document::is_secret, read: &read_at_most })?;
     let read = document::read(tree)?;
-    let wanted = |definition: Arc<Definition>| {
-        let document = Document::new(&document::document(&definition, Masking::Fingerprint));
-        Wanted { definition, document }
-    };
-    let monitors = read.monitors.into_iter().map(wanted).collect();
+    let monitors = with_documents(&read.monitors);
     Ok(Loaded { source: source.clone(), settings: read.settings, monitors, files })
+}
+
+/// Writes each monitor's document, on two threads: of 100,000 it is a fifth of a start.
+fn with_documents(monitors: &[Arc<Definition>]) -> Vec<Wanted> {
+    let wanted = |definition: &Arc<Definition>| {
+        let document = Document::new(&document::document(definition, Masking::Fingerprint));
+        Wanted { definition: Arc::clone(definition), document }
+    };
+    let (one, two) = monitors.split_at(monitors.len() / 2);
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| two.iter().map(wanted).collect::<Vec<_>>());
+        let mut all: Vec<Wanted> = one.iter().map(wanted).collect();
+        match second.join() {
+            Ok(mut rest) => all.append(&mut rest),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        all
+    })
 }
 
 /// The monitor for a URL given on the command line, with the configuration's defaults.

@@ -1,6 +1,6 @@
 //! The catalogue: which monitors there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
@@ -92,7 +92,7 @@ async fn write_edit(connection: &mut SqliteConnection, edit: &Redefine) -> Resul
             .map_err(backend)?;
     }
     let mut fresh = BTreeMap::new();
-    let still: std::collections::BTreeSet<MonitorKey> = slots
+    let still: BTreeSet<MonitorKey> = slots
         .iter()
         .filter(|slot| slot.removed_at.is_none() && !edit.removed.contains(&slot.key))
         .map(|slot| slot.key)
@@ -102,9 +102,12 @@ async fn write_edit(connection: &mut SqliteConnection, edit: &Redefine) -> Resul
     }
     write_lines(connection, &keys, edit).await?;
     write_states(connection, fresh.iter().map(|(key, state)| (*key, state, None)).collect()).await?;
-    for (key, state) in &fresh {
+    let known: BTreeSet<MonitorKey> = slots.iter().map(|slot| slot.key).collect();
+    let (back, new): (Vec<_>, Vec<_>) = fresh.iter().partition(|(key, _)| known.contains(key));
+    for (key, state) in back {
         begin_interval(connection, *key, state.shown(), edit.at).await?;
     }
+    write_first_intervals(connection, &new, edit.at).await?;
     Ok(Redefined { keys, fresh })
 }
 
@@ -169,6 +172,22 @@ async fn write_lines(
     Ok(())
 }
 
+/// The first intervals of monitors that never were: of 100,000, one statement each would take seconds.
+async fn write_first_intervals(
+    connection: &mut SqliteConnection,
+    new: &[(&MonitorKey, &State)],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    for some in new.chunks(ROWS_PER_INSERT) {
+        let mut insert = QueryBuilder::new("INSERT INTO intervals (monitor, from_at, shown) ");
+        insert.push_values(some, |mut row, (key, state)| {
+            row.push_bind(i64::from(key.0)).push_bind(at.as_millis()).push_bind(state.shown().as_str());
+        });
+        insert.build().execute(&mut *connection).await.map_err(backend)?;
+    }
+    Ok(())
+}
+
 /// The interval that a fresh state begins, unless the last one shows the same already.
 async fn begin_interval(
     connection: &mut SqliteConnection,
@@ -219,7 +238,7 @@ fn redefine_index(index: &mut Index, edit: &Redefine, redefined: &Redefined) {
     index.monitors.append(&mut added);
     // Those that the edit does not name keep their place, as in the file: by position, then by key.
     let mut order: Vec<(usize, MonitorKey)> = redefined.keys.iter().copied().enumerate().collect();
-    let named: std::collections::BTreeSet<MonitorKey> = redefined.keys.iter().copied().collect();
+    let named: BTreeSet<MonitorKey> = redefined.keys.iter().copied().collect();
     let left = index.order.iter().copied().enumerate().filter(|(_, key)| !named.contains(key));
     order.extend(left.filter(|(_, key)| index.monitors.get(key).is_some_and(|held| held.definition.is_some())));
     order.sort_unstable();

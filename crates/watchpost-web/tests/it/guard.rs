@@ -17,8 +17,15 @@ async fn on_loopback_only_names_of_this_machine_are_answered() {
     for host in ["127.0.0.1:8080", "127.0.0.1", "localhost:9", "LOCALHOST.", "a.localhost", "[::1]:8080", "127.9.9.9"] {
         assert_eq!(asked_as(&world, host).await, 200, "{host}");
     }
-    for host in ["evil.example.org", "evil.example.org:8080", "192.168.1.5", "localhost.evil.org", "[2001:db8::1]", ""]
-    {
+    for host in [
+        "evil.example.org",
+        "evil.example.org:8080",
+        "192.168.1.5",
+        "localhost.evil.org",
+        "[2001:db8::1]",
+        "127.0.0.1[",
+        "",
+    ] {
         assert_eq!(asked_as(&world, host).await, 421, "{host}");
     }
     world.base_url = Some(BaseUrl::parse("https://watch.example.org").unwrap());

@@ -133,8 +133,9 @@ fn latency(doc: &LatencyDoc, path: &[&str], asked: Asked<'_>) -> LatencyExpect {
 }
 
 fn loss(doc: &LossDoc, path: &[&str], asked: Asked<'_>) -> LossExpect {
-    let share = |percent: Option<super::values::Percent>| percent.map_or(100, |p| p.0);
-    let expect = LossExpect { degraded: share(doc.degraded), down: share(doc.down) };
+    let down = doc.down.map_or(100, |percent| percent.0);
+    // Where only `down` is written, there is no share that is degraded.
+    let expect = LossExpect { degraded: doc.degraded.map_or(down, |percent| percent.0), down };
     if doc.degraded.is_some() && expect.degraded > expect.down {
         asked.refuse(&[path, &["degraded"]].concat(), "`degraded` must not be more than `down`");
     }

@@ -649,7 +649,7 @@ fn settings_are_taken_over() {
     let [http, icmp] = &*loaded.monitors else { panic!() };
     expect![[r#"
         Definition { id: "http-h", name: "http://h", group: Some("g"), tags: ["t"], spec: Http(HttpSpec { url: http://h, method: One("GET"), headers: [], body: None, auth: None, redirects: 10, verify_tls: Yes, version: Auto, ip: Any, body_max: 1048576, read_body: true, tcp_first: false }), expect: Expect { status: 200-299, body: TextExpect { contains: [], matches: [], lacks: [] }, json: [], headers: [], latency: LatencyExpect { degraded: None, down: Some(3s) }, certificate_warn: Some(604800s), loss: LossExpect { degraded: 100, down: 100 }, dns: DnsExpect { rcode: None, answers: [], exact: false } }, schedule: Every(30s), pace: Pace { retry: Some(1s), while_down: None }, thresholds: Thresholds { fail_after: 2, recover_after: 3 }, timeout: 5s, active: true, cannot_tell_after: 300s, source: File { path: "watchpost.yml", line: 7 } }
-        Definition { id: "h", name: "h", group: Some("g"), tags: [], spec: Icmp(IcmpSpec { host: "h", count: 3, size: 56, ip: Any }), expect: Expect { status: 200-399, body: TextExpect { contains: [], matches: [], lacks: [] }, json: [], headers: [], latency: LatencyExpect { degraded: None, down: Some(1s) }, certificate_warn: None, loss: LossExpect { degraded: 100, down: 50 }, dns: DnsExpect { rcode: None, answers: [], exact: false } }, schedule: Every(30s), pace: Pace { retry: Some(1s), while_down: None }, thresholds: Thresholds { fail_after: 2, recover_after: 3 }, timeout: 5s, active: true, cannot_tell_after: 300s, source: File { path: "watchpost.yml", line: 7 } }
+        Definition { id: "h", name: "h", group: Some("g"), tags: [], spec: Icmp(IcmpSpec { host: "h", count: 3, size: 56, ip: Any }), expect: Expect { status: 200-399, body: TextExpect { contains: [], matches: [], lacks: [] }, json: [], headers: [], latency: LatencyExpect { degraded: None, down: Some(1s) }, certificate_warn: None, loss: LossExpect { degraded: 50, down: 50 }, dns: DnsExpect { rcode: None, answers: [], exact: false } }, schedule: Every(30s), pace: Pace { retry: Some(1s), while_down: None }, thresholds: Thresholds { fail_after: 2, recover_after: 3 }, timeout: 5s, active: true, cannot_tell_after: 300s, source: File { path: "watchpost.yml", line: 7 } }
     "#]].assert_eq(&format!("{:?}\n{:?}\n", http, icmp));
 }
 
@@ -946,4 +946,11 @@ fn a_target_may_be_typed_in_capitals() {
     let of = |url| monitor_for_url(url, &Defaults::default()).unwrap().spec;
     assert_eq!(of("ICMP://Host"), of("icmp://Host"));
     assert_eq!(of("DNS://example.org"), of("dns://example.org"));
+}
+
+#[test]
+fn what_config_show_says_of_a_lost_share_can_be_written() {
+    let definition = monitor("icmp: host\nexpect: { loss: { down: 20% } }\n");
+    let shown = document(&definition, Masking::Hidden).to_string();
+    assert_eq!(monitor(&shown), definition);
 }
